@@ -112,7 +112,7 @@ def xgboost_cases():
     X, T = frame(300), frame(40)
     y = score(X)
     pos = np.abs(y) + 0.1
-    binary = (y > y.median()).astype(int)
+    binary = (y > y.quantile(0.6)).astype(int)
     p = {"max_depth": 4, "seed": 1, "eta": 0.3}
 
     def booster(name, params, target, rounds=6, data=X, ask=T, **kw):
@@ -191,7 +191,7 @@ def lightgbm_cases():
     X, T = frame(400), frame(40)
     y = score(X)
     pos = np.abs(y) + 0.1
-    binary = (y > y.median()).astype(int)
+    binary = (y > y.quantile(0.6)).astype(int)
     p = {"verbose": -1, "num_leaves": 12, "min_data_in_leaf": 8, "seed": 1, "num_threads": 1}
 
     def booster(name, params, target, rounds=6, data=X, ask=T, cat="auto", **kw):
