@@ -61,16 +61,19 @@ func SendFile(w http.ResponseWriter, req *http.Request, r io.ReadSeeker, file bl
 	}
 }
 
-type modelPath struct {
+// ModelPath names a model. Exported because huma fills no unexported embedded struct; so are the two below.
+type ModelPath struct {
 	Name string `path:"name"`
 }
 
-type versionPath struct {
+// VersionPath names a version.
+type VersionPath struct {
 	Name    string `path:"name"`
 	Version string `path:"version"`
 }
 
-type pageQuery struct {
+// PageQuery asks for one page of a list.
+type PageQuery struct {
 	PageSize  int    `query:"page_size" minimum:"0" maximum:"10000"`
 	PageToken string `query:"page_token"`
 }
@@ -82,7 +85,7 @@ type Page[T any] struct {
 }
 
 type listModelsInput struct {
-	pageQuery
+	PageQuery
 	Query string `query:"q" doc:"part of the name, in any case"`
 }
 
@@ -106,13 +109,13 @@ func (h handlers) createModel(ctx context.Context, in *struct{ Body NewModel }) 
 	return &m, err
 }
 
-func (h handlers) getModel(ctx context.Context, in *modelPath) (*Model, error) {
+func (h handlers) getModel(ctx context.Context, in *ModelPath) (*Model, error) {
 	m, err := h.s.GetModel(ctx, in.Name)
 	return &m, err
 }
 
 type patchModelInput struct {
-	modelPath
+	ModelPath
 	Body ModelChange
 }
 
@@ -121,13 +124,13 @@ func (h handlers) patchModel(ctx context.Context, in *patchModelInput) (*Model, 
 	return &m, err
 }
 
-func (h handlers) deleteModel(ctx context.Context, in *modelPath) (*httpx.None, error) {
+func (h handlers) deleteModel(ctx context.Context, in *ModelPath) (*httpx.None, error) {
 	return nil, h.s.DeleteModel(ctx, in.Name)
 }
 
 type historyInput struct {
-	modelPath
-	pageQuery
+	ModelPath
+	PageQuery
 }
 
 type historyPage = Page[HistoryEntry]
@@ -138,7 +141,7 @@ func (h handlers) history(ctx context.Context, in *historyInput) (*historyPage, 
 }
 
 type putAliasInput struct {
-	modelPath
+	ModelPath
 	Alias string `path:"alias"`
 	Body  struct {
 		Version string `json:"version" doc:"a version number"`
@@ -150,11 +153,11 @@ func (h handlers) putAlias(ctx context.Context, in *putAliasInput) (*Model, erro
 	if err := h.s.SetAlias(ctx, in.Name, in.Alias, in.Body.Version, in.Body.Reason); err != nil {
 		return nil, err
 	}
-	return h.getModel(ctx, &in.modelPath)
+	return h.getModel(ctx, &in.ModelPath)
 }
 
 type deleteAliasInput struct {
-	modelPath
+	ModelPath
 	Alias  string `path:"alias"`
 	Reason string `query:"reason"`
 }
@@ -174,7 +177,7 @@ func (h handlers) listVersions(ctx context.Context, in *historyInput) (*versionP
 }
 
 type createVersionInput struct {
-	modelPath
+	ModelPath
 	Body struct {
 		Source      string            `json:"source" doc:"runs:/<run id>/<path> or models:/<logged model id>"`
 		Description string            `json:"description,omitempty"`
@@ -190,13 +193,13 @@ func (h handlers) createVersion(ctx context.Context, in *createVersionInput) (*V
 	return &v, err
 }
 
-func (h handlers) getVersion(ctx context.Context, in *versionPath) (*Version, error) {
+func (h handlers) getVersion(ctx context.Context, in *VersionPath) (*Version, error) {
 	v, err := h.s.GetVersion(ctx, in.Name, in.Version)
 	return &v, err
 }
 
 type patchVersionInput struct {
-	versionPath
+	VersionPath
 	Body VersionChange
 }
 
@@ -205,12 +208,12 @@ func (h handlers) patchVersion(ctx context.Context, in *patchVersionInput) (*Ver
 	return &v, err
 }
 
-func (h handlers) deleteVersion(ctx context.Context, in *versionPath) (*httpx.None, error) {
+func (h handlers) deleteVersion(ctx context.Context, in *VersionPath) (*httpx.None, error) {
 	return nil, h.s.DeleteVersion(ctx, in.Name, in.Version)
 }
 
 type listFilesInput struct {
-	versionPath
+	VersionPath
 	Path string `query:"path"`
 }
 
