@@ -11,9 +11,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/modelyard/modelyard/internal/app"
+	"github.com/modelyard/modelyard/internal/cli/alert"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
 	"github.com/modelyard/modelyard/internal/cli/config"
+	"github.com/modelyard/modelyard/internal/cli/dataset"
+	"github.com/modelyard/modelyard/internal/cli/demo"
+	"github.com/modelyard/modelyard/internal/cli/endpoint"
+	"github.com/modelyard/modelyard/internal/cli/event"
+	"github.com/modelyard/modelyard/internal/cli/experiment"
+	"github.com/modelyard/modelyard/internal/cli/gate"
+	"github.com/modelyard/modelyard/internal/cli/job"
+	"github.com/modelyard/modelyard/internal/cli/lineage"
+	"github.com/modelyard/modelyard/internal/cli/model"
+	"github.com/modelyard/modelyard/internal/cli/monitor"
+	"github.com/modelyard/modelyard/internal/cli/pipeline"
+	"github.com/modelyard/modelyard/internal/cli/rollout"
+	"github.com/modelyard/modelyard/internal/cli/run"
 	"github.com/modelyard/modelyard/internal/cli/up"
+	"github.com/modelyard/modelyard/internal/cli/webhook"
 )
 
 // Main runs the program and gives its exit code.
@@ -73,7 +88,9 @@ Start with:
 			root.AddCommand(c)
 		}
 	}
-	add("server", up.New(f), config.New(f))
+	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), config.New(f))
+	add("noun", dataset.New(f), experiment.New(f), run.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
+		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f))
 	root.AddCommand(version(f), exitCodes())
 	unknown(root)
 	return root
