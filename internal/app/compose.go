@@ -6,8 +6,8 @@ import (
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
-	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
+	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
