@@ -135,7 +135,7 @@ func appendBools(b []byte, values []bool) []byte {
 // decodeOutput checks and reads the answer of a predict request. Nothing in it is trusted: a model can write to the
 // socket as well.
 func decodeOutput(r *reply, payload []byte) (*infer.Output, error) {
-	if r.Rows < 0 || r.Extra < 0 || r.Extra > len(r.Columns) {
+	if r.Rows < 0 || r.Rows > math.MaxInt32 || r.Extra < 0 || r.Extra > len(r.Columns) {
 		return nil, fmt.Errorf("the worker answered %d rows and %d extra of %d columns", r.Rows, r.Extra, len(r.Columns))
 	}
 	out := &infer.Output{Rows: r.Rows, Array: r.Array}

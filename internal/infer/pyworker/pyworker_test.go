@@ -260,7 +260,7 @@ func eventually(t *testing.T, m infer.Model, in *infer.Frame) *infer.Output {
 		if err == nil {
 			return out
 		}
-		if errs.KindOf(err) != errs.Unavailable {
+		if !errs.Is(err, errs.Unavailable) && !errs.Is(err, errs.Exhausted) {
 			t.Fatal(err)
 		}
 		select {

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/infer"
+	"github.com/modelyard/modelyard/internal/platform/proc"
 	"github.com/modelyard/modelyard/internal/platform/pyenv"
 )
 
@@ -73,6 +76,7 @@ func (o *Options) setDefaults() {
 // Runtime is the [infer.Runtime] of Python models.
 type Runtime struct {
 	deps Deps
+	tidy sync.Once
 }
 
 var _ infer.Runtime = (*Runtime)(nil)
@@ -134,6 +138,7 @@ func (r *Runtime) Load(ctx context.Context, src infer.Source) (infer.Model, erro
 	if err := os.MkdirAll(r.deps.Dir, 0o700); err != nil {
 		return nil, &infer.LoadError{Reason: "the folder of the workers can't be made", Err: err}
 	}
+	r.tidy.Do(r.removeLeftovers)
 	modelDir, err := filepath.Abs(src.Dir)
 	if err != nil {
 		return nil, err
@@ -146,6 +151,23 @@ func (r *Runtime) Load(ctx context.Context, src infer.Source) (infer.Model, erro
 	}
 	progress(fmt.Sprintf("loaded in %.1f s", m.took.Seconds()))
 	return m, nil
+}
+
+// removeLeftovers removes the private folders of workers whose server was killed.
+func (r *Runtime) removeLeftovers() {
+	dirs, err := filepath.Glob(filepath.Join(r.deps.Dir, workerPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil || time.Since(info.ModTime()) < time.Minute { // it may be about to start
+			continue
+		}
+		if st, err := proc.ReadState(filepath.Join(dir, "state")); errors.Is(err, fs.ErrNotExist) || (err == nil && st.Ended()) {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 func environmentError(err error) error {

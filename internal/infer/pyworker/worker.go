@@ -23,10 +23,11 @@ import (
 var program []byte
 
 const (
-	workerLog   = 4 << 20
-	stopGrace   = 2 * time.Second
-	healthyFor  = time.Minute // after which the pauses between restarts start small again
-	maxDoubling = 6
+	workerPrefix = "worker-"
+	workerLog    = 4 << 20
+	stopGrace    = 2 * time.Second
+	healthyFor   = time.Minute // after which the pauses between restarts start small again
+	maxDoubling  = 6
 )
 
 // worker is one Python process and what replaces it when it dies. One goroutine owns it.
@@ -49,7 +50,7 @@ func (w *worker) start(ctx context.Context) (*reply, error) {
 func (w *worker) tryStart(ctx context.Context) (*reply, error) {
 	m := w.model
 	fail := func(reason string, err error) (*reply, error) { return nil, &infer.LoadError{Reason: reason, Err: err} }
-	home, err := os.MkdirTemp(m.deps.Dir, "worker-")
+	home, err := os.MkdirTemp(m.deps.Dir, workerPrefix)
 	if err != nil {
 		return fail("a private folder for the Python worker can't be made", err)
 	}

@@ -211,7 +211,7 @@ class Answer:
         elif kind == "M":
             column["kind"] = "datetime"
             valid = ~np.isnat(flat)
-            self.put(column, [flat.astype("datetime64[us]").astype("<i8").tobytes()], valid)
+            self.put(column, [np.where(valid, flat.astype("datetime64[us]").astype("<i8"), 0).tobytes()], valid)
         elif kind in "US":
             column["kind"] = "string" if kind == "U" else "binary"
             self.text(column, [v.encode() if kind == "U" else bytes(v) for v in flat.tolist()], None)
@@ -335,7 +335,8 @@ def load(header, _):
 def probabilities():
     """The scikit-learn style classifier behind a model whose predict gives labels, if there is one."""
     inner = getattr(model, "_model_impl", None)
-    if getattr(model, "_predict_fn", "predict") != "predict" or type(inner).__name__ == "_PythonModelPyfuncWrapper":
+    asked = getattr(model, "_predict_fn", None)  # the name, or the method in newer versions
+    if getattr(asked, "__name__", asked) not in (None, "predict") or type(inner).__name__ == "_PythonModelPyfuncWrapper":
         return None
     for name in ("sklearn_model", "lgb_model", "xgb_model", "cb_model"):
         inner = getattr(inner, name, inner)
