@@ -4,6 +4,7 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
@@ -31,6 +32,15 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
 
 	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+
+	steps, err := s.pipelines(track)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	steps.Subscribe()
+	steps.Routes(f.router)
+
 	return ds, nil
 }
 
