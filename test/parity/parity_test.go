@@ -150,6 +150,9 @@ func checkVerdict(t *testing.T, name string, want verdict, measure func(drift.Op
 		t.Errorf("%s %s: %v", name, want.Method, err)
 		return
 	}
+	if math.IsNaN(float64(want.Score)) {
+		want.Score = 1 // Evidently's chi-square of a single category has no degree of freedom; we say that nothing drifted
+	}
 	absolute := 1e-15
 	if want.Method == "jensenshannon" {
 		absolute = 1e-8
