@@ -19,7 +19,7 @@ type onnxCase struct {
 // nativeONNX are the graphs that need no library.
 func nativeONNX(name string) bool {
 	switch name {
-	case "mlp", "gradient-boosting":
+	case "mlp":
 		return false
 	}
 	return true

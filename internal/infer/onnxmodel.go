@@ -57,7 +57,7 @@ func loadONNX(ctx context.Context, src Source, opts Options) (Model, error) {
 		return m, nil
 	}
 	if opts.Prefer == RuntimeNative {
-		return nil, fmt.Errorf("%s: %w", why, errNotNative)
+		return nil, &LoadError{Reason: "the native engine cannot run this graph: " + why}
 	}
 	if missing != nil {
 		return nil, &LoadError{Reason: "the model needs ONNX Runtime (" + why + ")", Hint: missing.Error(), Missing: true}

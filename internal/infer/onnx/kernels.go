@@ -27,6 +27,12 @@ func kernelFor(n *Node, m *Model) (kernel, error) {
 	if n.Op == "Reshape" {
 		return reshape(n, m)
 	}
+	switch n.Op {
+	case "Add", "Sub", "Mul", "Div":
+		return arithmetic(n)
+	case "Gather", "ArrayFeatureExtractor":
+		return pickColumns(n, m)
+	}
 	if err := inputs(n, 1); err != nil {
 		return nil, err
 	}
@@ -120,6 +126,79 @@ func scaler(n *Node) kernel {
 		}
 		return floatTable(rows, width, out), nil
 	}
+}
+
+// pickColumns is Gather along the columns, and ArrayFeatureExtractor, with constant indices.
+func pickColumns(n *Node, m *Model) (kernel, error) {
+	if err := inputs(n, 2); err != nil {
+		return nil, err
+	}
+	indices, constant := m.Initializers[n.Inputs[1]]
+	axis := n.Attributes["axis"].Int
+	if !constant || indices.Elem != Int64 || len(indices.Shape) == 0 || Size(indices.Shape) != len(indices.Ints) ||
+		(n.Op == "Gather" && (axis != 1 && axis != -1 || len(indices.Shape) != 1)) {
+		return nil, fmt.Errorf("other than constant columns: %w", ErrUnsupported)
+	}
+	return func(in []Tensor) ([]Tensor, error) {
+		t := &in[0]
+		if len(t.Shape) != 2 {
+			return nil, fmt.Errorf("shape %v, rows and columns were expected", t.Shape)
+		}
+		rows, width := t.Shape[0], t.Shape[1]
+		out := Tensor{Elem: t.Elem, Shape: []int{rows, len(indices.Ints)}}
+		for r := range rows {
+			for _, i := range indices.Ints {
+				if i < 0 {
+					i += int64(width)
+				}
+				if i < 0 || i >= int64(width) {
+					return nil, fmt.Errorf("column %d of %d", i, width)
+				}
+				at := r*width + int(i)
+				switch {
+				case t.Elem == Float:
+					out.Floats = append(out.Floats, t.Floats[at])
+				case t.Elem == Double:
+					out.Doubles = append(out.Doubles, t.Doubles[at])
+				case t.Elem == String:
+					out.Strings = append(out.Strings, t.Strings[at])
+				case t.Elem == Bool:
+					out.Bools = append(out.Bools, t.Bools[at])
+				default:
+					out.Ints = append(out.Ints, t.Ints[at])
+				}
+			}
+		}
+		return []Tensor{out}, nil
+	}, nil
+}
+
+// arithmetic is Add, Sub, Mul and Div of two float tables, the second of which may be one row or one value.
+func arithmetic(n *Node) (kernel, error) {
+	if err := inputs(n, 2); err != nil {
+		return nil, err
+	}
+	operation := map[string]func(a, b float32) float32{
+		"Add": func(a, b float32) float32 { return a + b }, "Sub": func(a, b float32) float32 { return a - b },
+		"Mul": func(a, b float32) float32 { return a * b }, "Div": func(a, b float32) float32 { return a / b },
+	}[n.Op]
+	return func(in []Tensor) ([]Tensor, error) {
+		a, b := &in[0], &in[1]
+		rows, width, err := table(a)
+		if err != nil {
+			return nil, err
+		}
+		same := slices.Equal(a.Shape, b.Shape)
+		row := len(a.Shape) == 2 && len(b.Shape) > 0 && b.Shape[len(b.Shape)-1] == width && Size(b.Shape) == width
+		if a.Elem != Float || b.Elem != Float || len(b.Floats) == 0 || !(same || row || (Size(b.Shape) == 1 && len(b.Shape) <= 2)) {
+			return nil, fmt.Errorf("%v of shape %v and %v of shape %v", a.Elem, a.Shape, b.Elem, b.Shape)
+		}
+		out := make([]float32, rows*width)
+		for i := range out {
+			out[i] = operation(a.Floats[i], b.Floats[i%len(b.Floats)])
+		}
+		return []Tensor{{Elem: Float, Shape: a.Shape, Floats: out}}, nil
+	}, nil
 }
 
 func normalizer(norm string) (kernel, error) {

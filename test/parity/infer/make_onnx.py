@@ -82,7 +82,7 @@ skl("forest", RandomForestClassifier(5, max_depth=4), multi)
 skl("forest-binary", RandomForestClassifier(5, max_depth=4), binary)
 skl("forest-regressor", RandomForestRegressor(5, max_depth=4), y)
 skl("gradient-boosting", GradientBoostingRegressor(n_estimators=6, max_depth=3), y)
-skl("mlp", MLPRegressor((8,), max_iter=50), y)
+skl("mlp", MLPRegressor(hidden_layer_sizes=(8,), max_iter=50), y)
 XN, TN = X.copy(), T.copy()
 XN[::7, 0], TN[::3, 0] = np.nan, np.nan
 for name, model, target in [
