@@ -148,7 +148,7 @@ func evaluate(e *tree.Ensemble, t *Tensor) (rows int, sums []float64, err error)
 	return rows, sums, nil
 }
 
-const maxTargets = 1 << 16
+const maxTargets = 1 << 10
 
 func treeRegressor(n *Node) (kernel, error) {
 	targets := int64(1)
