@@ -70,7 +70,11 @@ func loadONNX(ctx context.Context, src Source, opts Options) (Model, error) {
 		m.info.Notes = append(m.info.Notes, "The native engine cannot run this graph: "+why+".")
 		return m, nil
 	}
-	return chooseONNX(ctx, newONNXModel(native, RuntimeNative, "onnx-ml", src, size), m)
+	rows := m.sample(16)
+	if example, err := src.Example(); err == nil && example != nil {
+		rows = example
+	}
+	return chooseONNX(ctx, newONNXModel(native, RuntimeNative, "onnx-ml", src, size), m, rows)
 }
 
 // checkExternal refuses data files outside of the model's folder, and links that lead there.
@@ -113,14 +117,14 @@ func openORT(ctx context.Context, src Source, opts Options, path, library string
 	return newONNXModel(session, RuntimeONNX, "onnxruntime "+lib.Version, src, size), nil
 }
 
-// chooseONNX runs both engines on sample rows and keeps the native one when they agree to 1e-5.
-func chooseONNX(ctx context.Context, native, library *onnxModel) (Model, error) {
-	worst, err := difference(ctx, native, library, library.sample(16))
+// chooseONNX runs both engines on the input example, or on sample rows, and keeps the native one when they agree to 1e-5.
+func chooseONNX(ctx context.Context, native, library *onnxModel, rows *Frame) (Model, error) {
+	worst, err := difference(ctx, native, library, rows)
 	if err == nil && worst <= 1e-5 {
-		native.info.Notes = append(native.info.Notes, fmt.Sprintf("Compared with %s on sample rows: largest difference %.1e.", library.info.Engine, worst))
+		native.info.Notes = append(native.info.Notes, fmt.Sprintf("Compared with %s on %s: largest difference %.1e.", library.info.Engine, plural(rows.Rows, "row", "rows"), worst))
 		return native, library.Close()
 	}
-	reason := fmt.Sprintf("they differ by %.1e on sample rows", worst)
+	reason := fmt.Sprintf("they differ by %.1e on %s", worst, plural(rows.Rows, "row", "rows"))
 	if err != nil {
 		reason = err.Error()
 	}
