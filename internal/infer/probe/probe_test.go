@@ -46,7 +46,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := p.Probe(t.Context(), broken)
-	if err == nil || !strings.Contains(err.Error(), "protobuf") {
+	if err == nil || !strings.Contains(strings.ToLower(err.Error()), "protobuf") {
 		t.Fatalf("got %v", err)
 	}
 	p.MemoryLimit = 1 << 20
