@@ -6,7 +6,9 @@ import (
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/tracking"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -23,6 +25,12 @@ func (s *Server) compose() ([]domain, error) {
 	models.Routes(f.router)
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
+	track.Subscribe()
+	track.Routes(f.router)
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+
+	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
 
