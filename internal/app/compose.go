@@ -7,6 +7,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
+	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -25,7 +26,15 @@ func (s *Server) compose() ([]domain, error) {
 	track.Routes(f.router)
 	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
 
-	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+	source := &sources{runs: track, files: f.files}
+	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics,
+		ResolveSource: source.resolve})
+	source.models = models
+	models.Routes(f.router)
+	models.Subscribe()
+	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
 
