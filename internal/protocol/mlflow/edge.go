@@ -27,7 +27,7 @@ type Deps struct {
 	Files    *blob.Files
 	// Source finds the files behind the URI that a model version is made of.
 	Source func(ctx context.Context, uri string) (registry.Source, error)
-	Log      *slog.Logger
+	Log    *slog.Logger
 }
 
 // Edge serves the protocol.

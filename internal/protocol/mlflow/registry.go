@@ -179,7 +179,12 @@ func registryQuery(in *searchRegistryIn, s filter.Schema, most int) (registry.Qu
 		switch {
 		case c.Ref.Entity == filter.Tag:
 			w.Field, w.Key = registry.FieldTag, c.Ref.Key
-			prompts = prompts || c.Ref.Key == isPrompt
+			if c.Ref.Key == isPrompt {
+				prompts = true
+				if c.Op == filter.Ne { // the clients' way to say "no prompts", also of models without the tag
+					w.Op = registry.IsNot
+				}
+			}
 		case w.Field == registry.FieldCreated || w.Field == registry.FieldUpdated:
 			w.Number *= 1000 // clients count milliseconds
 		}
@@ -284,6 +289,7 @@ func (e *Edge) setRegisteredTag(ctx context.Context, in *modelTagIn) (none, erro
 	return none{}, e.d.Registry.SetModelTag(ctx, in.Name, in.Key, in.Value)
 }
 
+// emptyName gives the name of a field that has no value.
 func emptyName(value, field string) string {
 	if value == "" {
 		return field
