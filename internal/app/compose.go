@@ -22,10 +22,6 @@ func (s *Server) compose() ([]domain, error) {
 
 	var ds []domain
 
-	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics})
-	models.Routes(f.router)
-	models.Subscribe()
-	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
 	track.Subscribe()
 	track.Routes(f.router)
@@ -41,6 +37,15 @@ func (s *Server) compose() ([]domain, error) {
 	steps.Subscribe()
 	steps.Routes(f.router)
 
+	source := &sources{runs: track, files: f.files}
+	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics,
+		ResolveSource: source.resolve})
+	source.models = models
+	models.Routes(f.router)
+	models.Subscribe()
+	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
 

@@ -28,6 +28,10 @@ func (e *Edge) artifactRoutes(at registrar) {
 	at("GET", "/2.0/mlflow/logged-models/{model_id}/artifacts/files", runRead, e.getModelFile)
 }
 
+// versionsFolder is where the files of model versions lie for clients: versions/<model>/<number>/<path>, to be read only. Experiments
+// have numbers, so no experiment is called that.
+const versionsFolder = "versions"
+
 // place is where a path of the proxy lies: a blob root and a path below it.
 type place struct {
 	root, path string
@@ -41,6 +45,12 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 	p, err := blob.CleanPath(p)
 	if err != nil {
 		return place{}, err
+	}
+	if rest, ok := strings.CutPrefix(p, versionsFolder+"/"); ok {
+		name, rest, _ := strings.Cut(rest, "/")
+		number, rest, _ := strings.Cut(rest, "/")
+		v, err := e.d.Registry.GetVersion(ctx, name, number)
+		return place{root: v.FilesRoot(), path: rest, readOnly: true}, err
 	}
 	part := strings.SplitN(p, "/", 5)
 	nothing := errs.NotFoundf("mlflow.artifact", "no artifacts at %.300q", p).

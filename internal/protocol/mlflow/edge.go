@@ -13,6 +13,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -22,8 +23,11 @@ const Version = "3.17.2"
 // Deps of an Edge.
 type Deps struct {
 	Tracking *tracking.Service
+	Registry *registry.Service
 	Files    *blob.Files
-	Log      *slog.Logger
+	// Source finds the files behind the URI that a model version is made of.
+	Source func(ctx context.Context, uri string) (registry.Source, error)
+	Log    *slog.Logger
 }
 
 // Edge serves the protocol.
@@ -54,6 +58,8 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.experimentRoutes(at)
 		e.runRoutes(at)
 		e.modelRoutes(at)
+		e.registryRoutes(at)
+		e.versionRoutes(at)
 		e.artifactRoutes(at)
 		e.otherRoutes(at)
 	}

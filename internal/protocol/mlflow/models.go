@@ -38,7 +38,6 @@ type loggedModelInfo struct {
 	Updated      integer    `json:"last_updated_timestamp_ms"`
 	ArtifactURI  string     `json:"artifact_uri"`
 	Status       string     `json:"status"`
-	Creator      string     `json:"creator_id,omitempty"`
 	Type         string     `json:"model_type,omitempty"`
 	RunID        string     `json:"source_run_id,omitempty"`
 	StatusText   string     `json:"status_message,omitempty"`
@@ -50,7 +49,7 @@ const statusPrefix = "LOGGED_MODEL_"
 func fromModel(m tracking.LoggedModel) loggedModel {
 	var out loggedModel
 	out.Info = loggedModelInfo{m.ID, m.ExperimentID, m.Name, millis(m.CreatedAt), millis(m.UpdatedAt), m.ArtifactURI(), statusPrefix + string(m.Status),
-		m.User, m.Type, m.RunID, m.StatusMessage, fromTags(m.Tags)}
+		m.Type, m.RunID, m.StatusMessage, fromTags(m.Tags)}
 	out.Data.Params, out.Data.Metrics = fromParams(m.Params), fromMetrics(m.Metrics)
 	return out
 }
