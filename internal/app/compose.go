@@ -27,8 +27,6 @@ func (s *Server) compose() ([]domain, error) {
 	track.Routes(f.router)
 	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
 
-	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
-
 	steps, err := s.pipelines(track)
 	if err != nil {
 		return nil, err
