@@ -113,12 +113,12 @@ type Record struct {
 	Key          string
 	// Inputs and Outputs stand in the order of the schema's fields. A value is nil (missing), float64, int64, bool, string, time.Time,
 	// []byte, json.RawMessage, or []any for a row that holds several.
-	Inputs   []any
-	Outputs  []any
-	Latency  time.Duration
-	Status   Status
-	Error    string
-	Mirrored bool // other versions score the same row off the request path
+	Inputs  []any
+	Outputs []any
+	Latency time.Duration
+	Status  Status
+	Error   string
+	Mirrors int // how many other versions were to score the same row off the request path
 }
 
 // Input is the value of an input by name, nil when there is none.
