@@ -12,7 +12,6 @@ const (
 	unknown family = iota
 	identity
 	logistic
-	logitRaw // identity to predict, logistic for the base score
 	exponential
 	hinge
 	softmax
@@ -21,12 +20,10 @@ const (
 func familyOf(objective string) family {
 	switch objective {
 	case "reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:pseudohubererror", "reg:absoluteerror",
-		"reg:quantileerror", "reg:expectileerror", "rank:pairwise", "rank:ndcg", "rank:map":
+		"reg:quantileerror", "reg:expectileerror", "rank:pairwise", "rank:ndcg", "rank:map", "binary:logitraw":
 		return identity
 	case "reg:logistic", "binary:logistic":
 		return logistic
-	case "binary:logitraw":
-		return logitRaw
 	case "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft":
 		return exponential
 	case "binary:hinge":
@@ -40,7 +37,7 @@ func familyOf(objective string) family {
 // toMargin is the inverse link that the library applies to base_score (ObjFunction::ProbToMargin).
 func toMargin(objective string, base float64) float64 {
 	switch familyOf(objective) {
-	case logistic, logitRaw:
+	case logistic:
 		return float64(float32(-math.Log(1/base - 1)))
 	case exponential:
 		return float64(float32(math.Log(base)))
@@ -52,7 +49,7 @@ func toMargin(objective string, base float64) float64 {
 // link gives the function that turns margins into predictions (ObjFunction::PredTransform), over rows of groups values.
 func link(objective string, groups int) (func([]float64), error) {
 	switch familyOf(objective) {
-	case identity, logitRaw:
+	case identity:
 		return func([]float64) {}, nil
 	case logistic:
 		return each(func(x float64) float64 { return 1 / (1 + math.Exp(min(-x, 88.7)) + 1e-16) }), nil

@@ -1,0 +1,28 @@
+package app
+
+import (
+	"os/user"
+
+	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+)
+
+// compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
+func (s *Server) compose() ([]domain, error) {
+	f := &s.f
+	who := auth.New(auth.Deps{Token: f.cfg.Token, User: localUser(), Clock: f.clock})
+	f.router = httpx.New(httpx.Options{Version: Version(), Guard: who.Guard, Log: f.log.With("component", "http"), Metrics: f.metrics, Hosts: f.cfg.AllowedHosts()})
+	who.Routes(f.router)
+	s.metaRoutes()
+
+	var ds []domain
+	return ds, nil
+}
+
+// localUser names the one user of a server without accounts.
+func localUser() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "local"
+}
