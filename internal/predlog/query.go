@@ -47,7 +47,7 @@ func predictionOf(r *Record) Prediction {
 		}
 	}
 	switch {
-	case len(r.Outputs) == 1:
+	case len(r.Outputs) == 1, len(r.Outputs) > 1 && len(r.Schema.Outputs) > 1 && r.Schema.Outputs[1].Extra:
 		p.Output = plain(r.Outputs[0])
 	case len(r.Outputs) > 1:
 		named := make(map[string]any, len(r.Outputs))

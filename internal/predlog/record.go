@@ -47,6 +47,8 @@ const (
 type Field struct {
 	Name string `json:"name"`
 	Kind Kind   `json:"kind"`
+	// Extra marks an output beyond the prediction itself, such as the probabilities of a classifier that answers labels.
+	Extra bool `json:"extra,omitempty"`
 }
 
 // Schema names an endpoint, the version behind it and its columns.
