@@ -202,7 +202,9 @@ func TestBadVersionLeavesTheGoodOneAlone(t *testing.T) {
 	}
 	_, err = y.routes.Rollback(t.Context(), "bike", "")
 	must(t, err)
-	y.await("bike", func(e serving.Endpoint) bool { return e.Status.State == serving.Ready && e.Status.ObservedGeneration == 3 })
+	y.await("bike", func(e serving.Endpoint) bool {
+		return e.Status.State == serving.Ready && e.Status.ObservedGeneration == 3
+	})
 	_, err = y.serving.Create(t.Context(), serving.NewEndpoint{Name: "only-bad", ModelURI: "models:/bike/" + bad})
 	must(t, err)
 	y.await("only-bad", func(e serving.Endpoint) bool { return e.Status.State == serving.Failed })
