@@ -291,7 +291,7 @@ func (s *story) gate(ctx context.Context) (string, error) {
 
 func (s *story) deploy(ctx context.Context) (string, error) {
 	began := time.Now()
-	if _, err := s.send(ctx, http.MethodPost, "/api/v1/endpoints", map[string]string{"name": name, "model_uri": "models:/" + name + "@champion"}); err != nil {
+	if _, err := s.send(ctx, http.MethodPost, "/api/v1/endpoints", map[string]string{"name": name, "model_uri": "models:/" + name + "@champion"}); err != nil && client.KindOf(err) != "conflict" { // conflict: it was made just before the server died
 		return "", err
 	}
 	var p cmdutil.Object
