@@ -4,6 +4,8 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
@@ -42,6 +44,18 @@ func (s *Server) compose() ([]domain, error) {
 	models.Routes(f.router)
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	data.Routes(f.router)
+	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
+
+	gates, err := f.gates(models, data)
+	if err != nil {
+		return nil, err
+	}
+	gates.Routes(f.router)
+	gates.Subscribe()
+	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
 
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
