@@ -43,6 +43,12 @@ func (s *Server) compose() ([]domain, error) {
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
+	served, err := s.serve(models)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, served...)
+
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
