@@ -56,6 +56,11 @@ func (s *Server) compose() ([]domain, error) {
 	gates.Routes(f.router)
 	gates.Subscribe()
 	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
+	served, err := s.serve(models)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, served...)
 
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil

@@ -28,19 +28,12 @@ func expected(t testing.TB, vector string) (columns []string, rows [][]any, want
 	data, err := os.ReadFile(filepath.Join("..", "infer", "testdata", "parity", vector, "case.json"))
 	must(t, err)
 	var c struct {
-		Columns  []string        `json:"columns"`
-		Rows     [][]any         `json:"rows"`
-		Expected json.RawMessage `json:"expected"`
+		Columns []string  `json:"columns"`
+		Rows    [][]any   `json:"rows"`
+		Predict []float64 `json:"predict"`
 	}
 	must(t, json.Unmarshal(data, &c))
-	if json.Unmarshal(c.Expected, &want) != nil {
-		var e struct {
-			Values []float64 `json:"values"`
-		}
-		must(t, json.Unmarshal(c.Expected, &e))
-		want = e.Values
-	}
-	return c.Columns, c.Rows, want
+	return c.Columns, c.Rows, c.Predict
 }
 
 func near(a any, b float64) bool {
