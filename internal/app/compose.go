@@ -4,7 +4,9 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/registry"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -16,6 +18,11 @@ func (s *Server) compose() ([]domain, error) {
 	s.metaRoutes()
 
 	var ds []domain
+
+	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics})
+	models.Routes(f.router)
+	models.Subscribe()
+	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 	return ds, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
 	"github.com/modelyard/modelyard/internal/cli/config"
 	"github.com/modelyard/modelyard/internal/cli/dataset"
+	"github.com/modelyard/modelyard/internal/cli/demo"
 	"github.com/modelyard/modelyard/internal/cli/endpoint"
 	"github.com/modelyard/modelyard/internal/cli/event"
 	"github.com/modelyard/modelyard/internal/cli/experiment"
@@ -87,7 +88,7 @@ Start with:
 			root.AddCommand(c)
 		}
 	}
-	add("server", up.New(f), endpoint.Deploy(f), config.New(f))
+	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), config.New(f))
 	add("noun", dataset.New(f), experiment.New(f), run.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
 		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f))
 	root.AddCommand(version(f), exitCodes())

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"reflect"
 	"strings"
 	"time"
@@ -68,11 +69,25 @@ func New(o Options) *Router {
 	cfg := huma.DefaultConfig("Modelyard", o.Version)
 	cfg.Info.Description = "The native API of Modelyard. Other tools' protocols (MLflow, Open Inference Protocol) are served beside it and documented by their owners."
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.CreateHooks = nil // no $schema links in bodies
 	cfg.RejectUnknownQueryParameters = true
 	huma.NewError = problemFromHuma // huma's only hook for the error format; the same for every router
 	r := &Router{mux: mux, api: humago.New(mux, cfg), o: o, metrics: newMetrics(o.Metrics)}
 	return r
+}
+
+// schemaName is the type's name behind its package: many domains have a Version, and huma refuses two schemas of one name.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	pkg := path.Base(t.PkgPath())
+	if t.Name() == "" || pkg == "." || pkg == "/" {
+		return name
+	}
+	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 }
 
 // Routes lists what was registered.
