@@ -4,6 +4,7 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/registry"
@@ -23,6 +24,12 @@ func (s *Server) compose() ([]domain, error) {
 	models.Routes(f.router)
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
+		Facts: governance.Facts{Version: versionFacts(models)}})
+	govern.Routes(f.router)
+	govern.Subscribe()
+	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 	return ds, nil
 }
 
