@@ -5,6 +5,12 @@ import (
 	"os"
 
 	"github.com/modelyard/modelyard/internal/cli"
+	"github.com/modelyard/modelyard/internal/platform/proc"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:])) }
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "internal" && os.Args[2] == "shim" { // before anything else: a shim has to be small
+		os.Exit(proc.ShimMain(os.Args[3:]))
+	}
+	os.Exit(cli.Main(os.Args[1:]))
+}

@@ -5,9 +5,12 @@ import (
 
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/tracking"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -20,7 +23,25 @@ func (s *Server) compose() ([]domain, error) {
 
 	var ds []domain
 
-	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics})
+	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
+	track.Subscribe()
+	track.Routes(f.router)
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+
+	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+
+	steps, err := s.pipelines(track)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	steps.Subscribe()
+	steps.Routes(f.router)
+
+	source := &sources{runs: track, files: f.files}
+	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics,
+		ResolveSource: source.resolve})
+	source.models = models
 	models.Routes(f.router)
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
@@ -30,6 +51,7 @@ func (s *Server) compose() ([]domain, error) {
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
+	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
 

@@ -271,3 +271,10 @@ func (st *store) countRunning(ctx context.Context) (n int64, err error) {
 	err = st.db.QueryRow(ctx, "SELECT count(*) FROM run WHERE status = ? AND lifecycle = ?", string(StatusRunning), string(Active)).Scan(&n)
 	return n, err
 }
+
+// runStats counts the active runs of an experiment and finds when the newest of them started.
+func (st *store) runStats(ctx context.Context, exp int64) (n int64, last time.Time, err error) {
+	var at int64
+	err = st.db.QueryRow(ctx, "SELECT count(*), COALESCE(MAX(start_at), 0) FROM run WHERE exp = ? AND lifecycle = ?", exp, string(Active)).Scan(&n, &at)
+	return n, clock.FromMicros(at), err
+}

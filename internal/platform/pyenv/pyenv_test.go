@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/pyenv"
 )
 
@@ -100,7 +101,7 @@ func TestWrongInput(t *testing.T) {
 	m := pyenv.New(pyenv.Deps{Dir: t.TempDir()})
 	for _, spec := range []pyenv.Spec{{Python: "2.7"}, {Python: "three"}, {Requirements: []string{"a\nb"}}} {
 		var bad *pyenv.InputError
-		if _, err := m.Ensure(t.Context(), spec, nil); !errors.As(err, &bad) {
+		if _, err := m.Ensure(t.Context(), spec, nil); !errors.As(err, &bad) || !errs.Is(err, errs.Invalid) {
 			t.Errorf("%+v: got %v", spec, err)
 		}
 	}
@@ -220,7 +221,7 @@ func TestBuildFailureSaysWhy(t *testing.T) {
 		m := pyenv.New(pyenv.Deps{Dir: t.TempDir(), UV: uv})
 		_, err := m.Ensure(t.Context(), pyenv.Spec{Requirements: []string{"six==99.1"}}, nil)
 		var failed *pyenv.BuildError
-		if !errors.As(err, &failed) || !strings.Contains(failed.Tail, "99.1") || !strings.Contains(failed.Hint, "names and versions") {
+		if !errors.As(err, &failed) || !strings.Contains(failed.Tail, "99.1") || !strings.Contains(failed.Hint, "names and versions") || !errs.Is(err, errs.Precondition) {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
 // Bounds of what is read.
@@ -32,18 +34,27 @@ type InputError struct {
 	Hint   string
 }
 
+// Unwrap gives the edges a kind to map.
+func (e *InputError) Unwrap() error {
+	return errs.E(errs.Invalid, "pyenv", e.where()+e.Reason, nil).WithHint("%s", e.Hint)
+}
+
 func (e *InputError) Error() string {
-	text := e.Reason
-	switch {
-	case e.File != "" && e.Line > 0:
-		text = fmt.Sprintf("%s, line %d: %s", e.File, e.Line, text)
-	case e.File != "":
-		text = e.File + ": " + text
-	}
+	text := e.where() + e.Reason
 	if e.Hint != "" {
 		text += " (" + e.Hint + ")"
 	}
 	return text
+}
+
+func (e *InputError) where() string {
+	switch {
+	case e.File != "" && e.Line > 0:
+		return fmt.Sprintf("%s, line %d: ", e.File, e.Line)
+	case e.File != "":
+		return e.File + ": "
+	}
+	return ""
 }
 
 // ReadRequirements reads a requirements.txt. Nested files (-r) are taken in; index options (--index-url, --find-links,

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/proc"
 )
 
@@ -37,7 +38,17 @@ func (e *BuildError) Error() string {
 	return text
 }
 
-func (e *BuildError) Unwrap() error { return e.Err }
+// Unwrap gives the edges a kind to map: the state of this machine does not allow it.
+func (e *BuildError) Unwrap() error {
+	return errs.E(errs.Precondition, "pyenv.ensure", e.summary(), e.Err).WithHint("%s", e.Hint)
+}
+
+func (e *BuildError) summary() string {
+	if e.Tail == "" {
+		return e.Reason
+	}
+	return e.Reason + ":\n" + e.Tail
+}
 
 const tailBytes = 4 << 10
 

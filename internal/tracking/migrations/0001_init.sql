@@ -24,7 +24,7 @@ CREATE TABLE run (
 	end_at BIGINT NOT NULL,
 	deleted_at BIGINT NOT NULL
 );
-CREATE INDEX run_experiment ON run (exp, start_at);
+CREATE INDEX run_experiment ON run (exp, lifecycle, start_at);
 CREATE INDEX run_status ON run (status, lifecycle);
 CREATE TABLE run_input (
 	run BIGINT NOT NULL,
