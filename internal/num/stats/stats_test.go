@@ -113,7 +113,7 @@ func TestJudgeProportion(t *testing.T) {
 		{0, 0, 0, 100, VerdictUndecided},
 		{0, 20, 1, 1000, VerdictUndecided},
 		{8, 20, 1, 1000, VerdictFail},
-		{3, 1000, 4, 9000, VerdictPass},
+		{2, 1000, 4, 9000, VerdictPass},
 		{60, 1000, 45, 9000, VerdictFail},
 	} {
 		j, err := JudgeProportion(c.k1, c.n1, c.k2, c.n2, 0.01, 0.01, 200)
