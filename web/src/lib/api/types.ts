@@ -1,0 +1,583 @@
+// What the native API answers, as this application uses it. Times are RFC 3339 in UTC.
+// Fields the server may leave out are optional; pages show nothing where there is nothing.
+
+export interface List<T> {
+  items: T[]
+  next_page_token?: string
+}
+
+export interface Session {
+  actor: string
+  authentication: 'none' | 'token'
+}
+
+export interface Overview {
+  endpoints: number
+  alerts_open: number
+  runs_running: number
+  pipelines_running: number
+  monitors_breach: number
+  monitors_watch?: number
+  rollouts_halted?: number
+  jobs_running?: number
+}
+
+export interface ServerInfo {
+  version: string
+  commit: string
+  go: string
+  started_at: string
+}
+
+export interface Event {
+  id: string
+  seq?: number
+  type: string
+  time: string
+  actor: string
+  resource: { kind: string; id: string }
+  data: Record<string, unknown>
+  hash?: string
+}
+
+export interface Job {
+  id: string
+  kind: string
+  group?: string
+  key?: string
+  state: string
+  attempt: number
+  max_attempts?: number
+  run_at?: string
+  created_at?: string
+  started_at?: string
+  ended_at?: string
+  updated_at?: string
+  error?: string
+  payload?: unknown
+}
+
+// tracking
+
+export interface Experiment {
+  id: string
+  name: string
+  lifecycle?: string
+  created_at?: string
+  updated_at?: string
+  tags?: Record<string, string>
+  runs_count?: number
+  runs_running?: number
+  last_run_at?: string
+}
+
+export type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED'
+
+export interface RunInput {
+  name: string
+  digest: string
+  context?: string
+  source_type?: string
+  source?: string
+  schema?: unknown
+}
+
+export interface Run {
+  id: string
+  experiment_id: string
+  name: string
+  status: RunStatus
+  lifecycle: string
+  start_time: string
+  end_time?: string
+  duration_s?: number
+  metrics: Record<string, number | null>
+  params: Record<string, string>
+  tags: Record<string, string>
+  inputs?: RunInput[]
+  models?: { model_id: string; name: string }[]
+  artifact_uri?: string
+  user?: string
+  source?: string
+}
+
+export interface RunSearch extends List<Run> {
+  metric_keys?: string[]
+  param_keys?: string[]
+}
+
+export interface MetricHistory {
+  key: string
+  points: { step: number; time: string; value: number | null }[]
+}
+
+export interface FileInfo {
+  path: string
+  is_dir: boolean
+  size?: number
+}
+
+// registry
+
+export interface Model {
+  name: string
+  description?: string
+  tags?: Record<string, string>
+  created_at: string
+  updated_at: string
+  latest_version?: string
+  aliases: Record<string, string>
+  versions_count: number
+}
+
+export interface Column {
+  name: string
+  type: string
+  required?: boolean
+  nullable?: boolean
+}
+
+export interface Version {
+  model: string
+  version: string
+  status: 'READY' | 'PENDING' | 'FAILED'
+  status_message?: string
+  run_id?: string
+  model_id?: string
+  source: string
+  description?: string
+  tags?: Record<string, string>
+  aliases: string[]
+  flavor?: string
+  flavors?: string[]
+  runtime?: string
+  signature?: { inputs?: Column[]; outputs?: Column[] } | null
+  size_bytes?: number
+  digest?: string
+  created_at: string
+  created_by?: string
+  metrics?: Record<string, number | null>
+  gates?: { gate: string; verdict: string; result_id: string }[]
+}
+
+export interface ModelEvent {
+  at: string
+  actor: string
+  what: string
+  alias?: string
+  version?: string
+  previous?: string
+  reason?: string
+}
+
+// dataset
+
+export interface Dataset {
+  name: string
+  description?: string
+  created_at?: string
+  updated_at?: string
+  latest_version?: number
+  versions_count?: number
+  rows?: number
+  columns_count?: number
+  size_bytes?: number
+  contract?: string
+}
+
+export interface ProfileColumn {
+  name: string
+  type: string
+  count: number
+  missing: number
+  distinct?: number
+  min?: number | string | null
+  max?: number | string | null
+  mean?: number | null
+  std?: number | null
+  quantiles?: Record<string, number | null>
+  histogram?: { edges: number[]; counts: number[] } | null
+  top?: { value: unknown; count: number }[] | null
+}
+
+export interface Violation {
+  column?: string
+  rule: string
+  expected?: unknown
+  found?: unknown
+}
+
+export interface DatasetVersion {
+  dataset: string
+  version: number
+  digest: string
+  rows: number
+  columns: Column[]
+  profile?: { columns: ProfileColumn[] }
+  contract?: { verdict: string; violations?: Violation[] } | null
+  source?: string
+  target?: string
+  time_column?: string
+  description?: string
+  created_at: string
+  created_by?: string
+  size_bytes?: number
+}
+
+// evaluation
+
+export interface GateRule {
+  name: string
+  metric?: string
+  required: unknown
+  measured: unknown
+  margin?: number | null
+  verdict: string
+  note?: string
+}
+
+export interface GateResult {
+  id: string
+  gate: string
+  model: string
+  version: string
+  dataset?: string
+  dataset_version?: number
+  verdict: 'pass' | 'fail' | 'insufficient_data'
+  rules: GateRule[]
+  rows?: number
+  created_at: string
+  created_by?: string
+  seconds?: number
+}
+
+// endpoints
+
+export type Role = 'champion' | 'canary' | 'shadow'
+
+export interface Target {
+  version: string
+  weight: number
+  role: Role
+}
+
+export interface EndpointVersion {
+  version: string
+  state: string
+  runtime?: string
+  engine?: string
+  role?: Role
+  weight?: number
+  loaded_at?: string
+  error?: string
+  memory_bytes?: number
+}
+
+export interface Endpoint {
+  name: string
+  model: string
+  spec: { generation: number; targets: Target[] }
+  status: { state: 'ready' | 'loading' | 'degraded' | 'failed'; observed_generation?: number; message?: string; versions?: EndpointVersion[] }
+  signature?: { inputs?: Column[]; outputs?: Column[] } | null
+  sample_input?: unknown
+  created_at: string
+  created_by?: string
+  rollout_id?: string
+}
+
+export interface RouteChange {
+  generation: number
+  at?: string
+  time?: string
+  created_at?: string
+  actor?: string
+  targets: Target[]
+  previous?: Target[]
+  reason?: string
+}
+
+export interface BucketStats {
+  count: number
+  errors: number
+  p50_ms: number | null
+  p95_ms: number | null
+  p99_ms: number | null
+}
+
+export interface EndpointStats {
+  from: string
+  to: string
+  bucket_s: number
+  totals: { requests_per_s: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null; error_rate: number | null; count: number }
+  series: { time: string; versions: Record<string, BucketStats> }[]
+  versions: { version: string; role: Role; weight: number; count: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null; error_rate: number | null }[]
+}
+
+export interface Prediction {
+  id: string
+  endpoint: string
+  model: string
+  version: string
+  role: string
+  time: string
+  event_time?: string
+  key?: string
+  inputs: Record<string, unknown>
+  output: unknown
+  latency_ms: number
+  status: 'ok' | 'error'
+  error?: string
+  label?: unknown
+  label_time?: string
+  label_event_time?: string
+  logged: boolean
+}
+
+// monitor
+
+export type Verdict = 'ok' | 'watch' | 'breach' | 'no_data'
+export type VerdictKind = 'drift' | 'performance' | 'quality' | 'service'
+export const verdictKinds: readonly VerdictKind[] = ['quality', 'drift', 'performance', 'service']
+
+export interface MonitorFeature {
+  name: string
+  type?: string
+  test: string
+  statistic: number | null
+  threshold: number
+  verdict: Verdict
+  missing_share?: number | null
+  series?: (number | null)[]
+}
+
+export interface Monitor {
+  endpoint: string
+  model?: string
+  task?: string
+  baseline: { kind: 'dataset' | 'first_n' | 'none'; dataset?: string; dataset_version?: number; rows?: number; ready: boolean }
+  window: { by: 'time' | 'count'; size: number; unit?: string }
+  thresholds?: Record<string, unknown>
+  state: Record<VerdictKind, Verdict>
+  last_window?: string | WindowSummary | null
+  verdict_text?: string
+  features: MonitorFeature[]
+  updated_at?: string
+}
+
+export interface Distribution {
+  edges?: number[]
+  labels?: string[]
+  shares: number[]
+  mean?: number | null
+  missing?: number
+}
+
+export interface WindowFeature {
+  name: string
+  type?: string
+  test: string
+  statistic: number | null
+  p_value?: number | null
+  threshold: number
+  verdict: Verdict
+  missing_share?: number | null
+  reference?: Distribution
+  current?: Distribution
+}
+
+export interface Performance {
+  labelled: number
+  metric: string
+  value: number | null
+  baseline?: number | null
+  threshold?: number | null
+  rmse?: number | null
+  bias?: number | null
+}
+
+export interface WindowSummary {
+  id: string
+  from: string
+  to: string
+  count: number
+  errors?: number
+  latency?: { p50: number | null; p95: number | null; p99: number | null }
+  verdicts: Record<VerdictKind, Verdict>
+  performance?: Performance | null
+  reason?: string
+}
+
+export interface MonitorWindow extends WindowSummary {
+  features: WindowFeature[]
+  prediction?: WindowFeature
+}
+
+export interface FeatureHistory {
+  name: string
+  windows: { id: string; from: string; to: string; statistic: number | null; threshold: number; verdict: Verdict; missing_share?: number | null }[]
+  reference?: Distribution
+  current?: Distribution
+}
+
+// alert
+
+export interface Alert {
+  id: string
+  kind: string
+  severity: 'page' | 'ticket' | 'info'
+  state: 'open' | 'acknowledged' | 'resolved'
+  endpoint?: string
+  title: string
+  reason?: string
+  features?: { name: string; statistic: number; threshold: number }[]
+  window_id?: string
+  event_time?: string
+  opened_at: string
+  acknowledged_at?: string
+  acknowledged_by?: string
+  resolved_at?: string
+  resolved_reason?: string
+  count?: number
+  started?: { retraining_id?: string } | null
+}
+
+export interface Webhook {
+  id: string
+  url: string
+  events: string[]
+  created_at?: string
+}
+
+export interface Delivery {
+  id: string
+  event?: string
+  type?: string
+  state?: string
+  status?: number
+  attempt?: number
+  error?: string
+  at?: string
+  created_at?: string
+}
+
+// pipeline
+
+export interface PipelineStep {
+  name: string
+  needs?: string[]
+  command?: string | string[]
+  state: 'waiting' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled' | 'lost'
+  attempt?: number
+  started_at?: string
+  ended_at?: string
+  exit_code?: number | null
+  error?: string
+  run_id?: string
+  max_rss_bytes?: number
+  cpu_s?: number
+}
+
+export interface PipelineRun {
+  id: string
+  pipeline: string
+  state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
+  trigger?: { kind: string; ref?: string }
+  params?: Record<string, unknown>
+  steps?: PipelineStep[]
+  outputs?: Record<string, unknown>
+  created_at?: string
+  started_at?: string
+  ended_at?: string
+  error?: string
+}
+
+export interface Pipeline {
+  name: string
+  description?: string
+  spec?: unknown
+  source?: string
+  schedule?: string
+  created_at?: string
+  updated_at?: string
+  last_run?: PipelineRun | null
+}
+
+// lifecycle
+
+export interface RolloutCheck {
+  name: string
+  required?: unknown
+  measured?: unknown
+  margin?: number | null
+  verdict: 'ok' | 'fail' | 'inconclusive'
+  note?: string
+}
+
+export interface RolloutStep {
+  weight: number
+  state: 'waiting' | 'running' | 'passed' | 'failed' | 'inconclusive'
+  started_at?: string
+  ended_at?: string
+  samples?: number
+  checks?: RolloutCheck[]
+  verdict?: string
+}
+
+export interface Rollout {
+  id: string
+  endpoint: string
+  model: string
+  version: string
+  champion: string
+  state: 'running' | 'promoted' | 'rolled_back' | 'halted' | 'aborted'
+  steps: RolloutStep[]
+  reason?: string
+  started_by?: string
+  started_at: string
+  ended_at?: string
+}
+
+export interface Retraining {
+  id: string
+  endpoint: string
+  alert_id?: string
+  state: string
+  pipeline_run_id?: string
+  challenger?: string
+  gate_result_id?: string
+  rollout_id?: string
+  outcome?: string
+  reason?: string
+  started_at: string
+  ended_at?: string
+}
+
+export interface Policy {
+  pipeline?: string
+  on?: string[]
+  cooldown_hours?: number
+  gate?: unknown
+  rollout?: { steps?: number[]; min_samples?: number; checks?: Record<string, number>; on_inconclusive?: string }
+}
+
+// governance
+
+export interface LineageNode {
+  id: string
+  kind: string
+  label: string
+  meta?: Record<string, unknown>
+}
+
+export interface LineageEdge {
+  from: string
+  to: string
+  relation: string
+  at?: string
+  actor?: string
+}
+
+export interface Lineage {
+  nodes: LineageNode[]
+  edges: LineageEdge[]
+}

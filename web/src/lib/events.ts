@@ -1,0 +1,94 @@
+// Events in words, for the home page and the audit list.
+import type { Event } from './api/types'
+import { pct } from './format'
+
+export interface Told {
+  /** The thing it is about. */
+  subject: string
+  /** What happened to it, without the thing. */
+  what: string
+  /** Where the thing is shown. */
+  to?: string
+}
+
+const seg = encodeURIComponent
+
+/** Where a resource is shown; undefined when it has no page of its own. */
+export function pageOf(kind: string, id: string): string | undefined {
+  const [name = '', rest = ''] = id.split('/')
+  switch (kind) {
+    case 'experiment': return `/experiments/${seg(id)}`
+    case 'run': return `/runs/${seg(id)}`
+    case 'model': return `/models/${seg(id)}`
+    case 'version': return `/models/${seg(name)}?version=${seg(rest)}`
+    case 'endpoint': return `/endpoints/${seg(id)}`
+    case 'monitor': return `/monitors/${seg(id)}`
+    case 'dataset': return `/datasets/${seg(id)}`
+    case 'dataset_version': return `/datasets/${seg(name)}?version=${seg(rest)}`
+    case 'pipeline': return `/pipelines/${seg(id)}`
+    case 'alert': return `/alerts?alert=${seg(id)}`
+    default: return undefined
+  }
+}
+
+function text(v: unknown): string {
+  return typeof v === 'string' || typeof v === 'number' ? String(v) : ''
+}
+
+/** The sentence of an event. Types that are not known are told by their own words. */
+export function tell(e: Event): Told {
+  const d = e.data ?? {}
+  const v = (key: string) => text(d[key])
+  const version = v('version') && `v${v('version')}`
+  const why = v('reason') ? `: ${v('reason')}` : ''
+  const at = (kind: string, id: string, subject: string, what: string): Told => {
+    const to = pageOf(kind, id)
+    return to ? { subject, what, to } : { subject, what }
+  }
+  const endpoint = (what: string) => at('endpoint', v('endpoint'), v('endpoint'), what)
+  switch (e.type) {
+    case 'tracking.experiment.created': return at('experiment', v('experiment_id'), v('name'), 'experiment created')
+    case 'tracking.run.created': return at('run', v('run_id'), v('name') || 'a run', 'started')
+    case 'tracking.run.ended': return at('run', v('run_id'), v('name') || `run ${v('run_id').slice(0, 8)}`, `ended, ${v('status').toLowerCase()}`)
+    case 'tracking.run.inputs_logged': return at('run', v('run_id'), `run ${v('run_id').slice(0, 8)}`, 'logged its inputs')
+    case 'tracking.model.logged': return at('run', v('run_id'), v('name') || 'a model', 'logged by a run')
+    case 'registry.model.created': return at('model', v('model'), v('model'), 'registered')
+    case 'registry.version.created': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, 'registered')
+    case 'registry.alias.set': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, `became @${v('alias')}${v('previous') ? ` instead of v${v('previous')}` : ''}`)
+    case 'registry.alias.deleted': return at('model', v('model'), v('model'), `lost the alias @${v('alias')}`)
+    case 'dataset.version.created': return at('dataset_version', `${v('dataset')}/${v('version')}`, v('dataset'), `got version ${v('version')}`)
+    case 'dataset.version.refused': return at('dataset', v('dataset'), v('dataset'), 'a version was refused by the contract')
+    case 'evaluation.gate.passed': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, `passed the gate ${v('gate')}`)
+    case 'evaluation.gate.failed': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, `failed the gate ${v('gate')}`)
+    case 'serving.endpoint.created': return endpoint(`created, serving ${v('model')} ${version}`)
+    case 'serving.endpoint.deleted': return { subject: v('endpoint'), what: 'deleted' }
+    case 'serving.version.loaded': return endpoint(`loaded ${version}${v('runtime') ? ` (${v('runtime')})` : ''}`)
+    case 'serving.version.failed': return endpoint(`could not load ${version}`)
+    case 'routing.route.changed': return endpoint(`traffic ${targets(d.targets)}${why}`)
+    case 'monitor.verdict.changed': return at('monitor', v('endpoint'), v('endpoint'), `${v('kind')} went from ${words(v('previous'))} to ${words(v('verdict'))}`)
+    case 'alert.opened': return at('alert', v('alert_id'), v('title') || v('endpoint'), 'alert opened')
+    case 'alert.acknowledged': return at('alert', v('alert_id'), v('title') || v('endpoint'), 'alert acknowledged')
+    case 'alert.resolved': return at('alert', v('alert_id'), v('title') || v('endpoint'), 'alert resolved')
+    case 'pipeline.run.started': return at('pipeline', v('pipeline'), v('pipeline'), 'pipeline run started')
+    case 'pipeline.run.ended': return at('pipeline', v('pipeline'), v('pipeline'), `pipeline run ${v('state')}`)
+    case 'pipeline.step.started': return at('pipeline', v('pipeline'), v('pipeline'), `step ${v('step')} started`)
+    case 'pipeline.step.ended': return at('pipeline', v('pipeline'), v('pipeline'), `step ${v('step')} ${v('state')}`)
+    case 'lifecycle.rollout.started': return endpoint(`rollout of ${version} started`)
+    case 'lifecycle.rollout.step_judged': return endpoint(`${version} judged at ${pct(Number(d.weight) / 100, 0)}: ${words(v('verdict'))}`)
+    case 'lifecycle.rollout.promoted': return endpoint(`${version} promoted`)
+    case 'lifecycle.rollout.rolled_back': return endpoint(`${version} rolled back${why}`)
+    case 'lifecycle.rollout.halted': return endpoint(`rollout of ${version} halted${why}`)
+    case 'lifecycle.retraining.started': return endpoint('retraining started')
+    case 'lifecycle.retraining.ended': return endpoint(`retraining ended, ${words(v('outcome'))}`)
+    default: return at(e.resource?.kind ?? '', e.resource?.id ?? '', e.resource?.id ?? '', words(e.type.split('.').slice(1).join(' ')))
+  }
+}
+
+export function words(value: string): string {
+  return value.replaceAll('_', ' ')
+}
+
+function targets(value: unknown): string {
+  if (!Array.isArray(value)) return 'changed'
+  return value.map((t: Record<string, unknown>) => `v${text(t.version)} ${text(t.weight)} %`).join(', ')
+}

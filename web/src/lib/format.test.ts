@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { ago, bytes, day, decimals, duration, fixed, initials, large, ms, num, pct, plural, shortId, signed } from './format'
+
+describe('num', () => {
+  it.each([
+    [0, '0'], [38.24, '38.2'], [562.4, '562'], [1284, '1,284'], [0.01234, '0.0123'], [0.5, '0.5'], [-3.7, '−3.7'], [4, '4'],
+    [1e-7, '1e−7'], [1.234e12, '1.23e12'], [-0.00001, '−1e−5'], [99.96, '100'], [NaN, 'NaN'], [Infinity, '∞'], [-Infinity, '−∞'],
+  ])('%f is %s', (v, text) => expect(num(v)).toBe(text))
+  it('is empty without a value', () => {
+    expect(num(null)).toBe('')
+    expect(num(undefined)).toBe('')
+  })
+})
+
+describe('fixed', () => {
+  it('keeps decimals and groups thousands', () => {
+    expect(fixed(12345.678, 1)).toBe('12,345.7')
+    expect(fixed(-0.04, 1)).toBe('0.0')
+    expect(fixed(-1.25, 1)).toBe('−1.3')
+  })
+  it('gives one column the same decimals', () => {
+    expect(decimals([38.2, 41.987, null])).toBe(1)
+    expect(decimals([0.941, 0.9])).toBe(3)
+    expect(decimals([1, 2, 300])).toBe(0)
+    expect(decimals([])).toBe(0)
+  })
+})
+
+it('prints shares, differences and sizes with their units', () => {
+  expect(pct(0.024)).toBe('2.4 %')
+  expect(pct(1, 0)).toBe('100 %')
+  expect(signed(0.006)).toBe('+0.006')
+  expect(signed(-3.7)).toBe('−3.7')
+  expect(signed(0)).toBe('±0')
+  expect(bytes(0)).toBe('0 B')
+  expect(bytes(2_412_000)).toBe('2.41 MB')
+  expect(ms(0.42)).toBe('0.42 ms')
+  expect(ms(31.4)).toBe('31 ms')
+  expect(large(91_812_000)).toEqual({ value: '91.8', unit: 'million' })
+  expect(large(1284)).toEqual({ value: '1,284', unit: '' })
+})
+
+describe('duration', () => {
+  it.each([[41, '41 ms'], [3200, '3.2 s'], [59_400, '59 s'], [252_000, '4 min 12 s'], [240_000, '4 min'], [7_500_000, '2 h 5 min'], [86_400_000, '1 day'], [90_000_000, '1 d 1 h'], [-1, '']])('%i ms is %s', (v, text) => expect(duration(v)).toBe(text))
+})
+
+describe('ago', () => {
+  const now = Date.UTC(2026, 10, 21, 12)
+  it('goes from seconds to the date', () => {
+    expect(ago(now - 2_000, now)).toBe('just now')
+    expect(ago(now - 42_000, now)).toBe('42 s ago')
+    expect(ago(now - 4 * 60_000, now)).toBe('4 min ago')
+    expect(ago(now - 3 * 3_600_000, now)).toBe('3 h ago')
+    expect(ago(now - 2 * 86_400_000, now)).toBe('2 days ago')
+    expect(ago(now - 30 * 86_400_000, now)).toBe(day(now - 30 * 86_400_000, now))
+    expect(ago(now + 3_600_000, now)).toBe('in 1 h')
+    expect(ago('no time', now)).toBe('')
+  })
+  it('names the year only when it is another', () => {
+    expect(day(Date.UTC(2025, 11, 2, 12), now)).toBe('2 Dec 2025')
+  })
+})
+
+it('shortens names and counts things', () => {
+  expect(initials('Ingrid Solberg')).toBe('IS')
+  expect(initials('svc-train')).toBe('ST')
+  expect(initials('')).toBe('?')
+  expect(plural(1, 'run')).toBe('1 run')
+  expect(plural(1284, 'run')).toBe('1,284 runs')
+  expect(shortId('8c5f0b2e9a7d4c1f')).toBe('8c5f0b2e')
+  expect(shortId('short')).toBe('short')
+})

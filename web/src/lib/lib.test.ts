@@ -1,0 +1,94 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ApiError, http, problem, tokenNeeded } from './api/http'
+import { touched } from './api/live'
+import { createParser, type ServerEvent } from './api/sse'
+import type { Event } from './api/types'
+import { pageOf, tell } from './events'
+import { dispatchKey, keyName, scopes } from './keys'
+import { rank } from './search'
+
+describe('search', () => {
+  const names = ['fraud', 'fraud-scoring', 'bike-fraud', 'defraud', 'bike-demand']
+  const find = (text: string) => rank(text, names, (n) => n, (n) => n)
+  it('puts the exact name first, then beginnings, then words, then any place', () => expect(find('fraud')).toEqual(['fraud', 'fraud-scoring', 'bike-fraud', 'defraud']))
+  it('keeps everything for an empty text', () => expect(find('  ')).toEqual(names))
+  it('finds all words in any order', () => expect(find('demand bike')).toEqual(['bike-demand']))
+})
+
+describe('server-sent events', () => {
+  const read = (...chunks: string[]) => {
+    const out: ServerEvent[] = []
+    const parse = createParser((e) => out.push(e))
+    chunks.forEach(parse)
+    return out
+  }
+  it('reads an event in whatever pieces it comes', () => {
+    const text = 'id: 7\nevent: alert.opened\ndata: {"a":1}\n\n'
+    expect(read(text)).toEqual([{ id: '7', event: 'alert.opened', data: '{"a":1}' }])
+    expect(read(...text)).toEqual(read(text))
+  })
+  it('joins lines of data, skips comments, and waits for the end', () => {
+    expect(read(': hello\n\ndata: a\ndata: b\n\ndata: not yet\n')).toEqual([{ id: '', event: 'message', data: 'a\nb' }])
+  })
+  it('takes any line end', () => expect(read('data: x\r\n\r\n')).toHaveLength(1))
+})
+
+describe('errors of the server', () => {
+  const answer = (status: number, body: string) => new Response(body, { status, headers: { 'X-Request-Id': '7f3a' } })
+  it('are read from a problem', async () => {
+    const e = await problem(answer(400, JSON.stringify({ title: 'Invalid', detail: 'weights sum to 90', hint: 'make them sum to 100', errors: [{ field: 'targets', message: 'sum is 90' }] })))
+    expect(e).toMatchObject({ status: 400, title: 'Invalid', message: 'weights sum to 90', hint: 'make them sum to 100', requestId: '7f3a', fields: [{ field: 'targets', message: 'sum is 90' }] })
+  })
+  it('are readable when the body is not', async () => {
+    for (const body of ['', '<html>', '"text"', 'null', '[]']) expect((await problem(answer(502, body))).title).toBe('The server answered 502')
+  })
+
+  afterEach(() => vi.unstubAllGlobals())
+  it('ask for a token on 401', async () => {
+    vi.stubGlobal('fetch', () => Promise.resolve(answer(401, '{}')))
+    await expect(http.get('/api/v1/overview')).rejects.toBeInstanceOf(ApiError)
+    expect(tokenNeeded.get()).toBe(true)
+  })
+  it('say so when nothing answers', async () => {
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('network')))
+    await expect(http.get('/api/v1/overview')).rejects.toMatchObject({ status: 0, title: 'The server does not answer' })
+  })
+})
+
+describe('events in words', () => {
+  const event = (type: string, data: Record<string, unknown>): Event => ({ id: '1', type, time: '', actor: '', resource: { kind: 'thing', id: 'x' }, data })
+  it('name the thing, what happened and where to look', () => {
+    expect(tell(event('registry.alias.set', { model: 'bike', version: '3', alias: 'champion', previous: '2' }))).toEqual({ subject: 'bike v3', what: 'became @champion instead of v2', to: '/models/bike?version=3' })
+    expect(tell(event('lifecycle.rollout.halted', { endpoint: 'fraud', version: '13', reason: 'errors 2.4 %' }))).toEqual({ subject: 'fraud', what: 'rollout of v13 halted: errors 2.4 %', to: '/endpoints/fraud' })
+    expect(tell(event('routing.route.changed', { endpoint: 'e', targets: [{ version: '1', weight: 90 }, { version: '2', weight: 10 }] })).what).toBe('traffic v1 90 %, v2 10 %')
+  })
+  it('are told even when nobody knows them', () => expect(tell(event('cost.budget.set_anew', {}))).toEqual({ subject: 'x', what: 'budget set anew' }))
+  it('escape names', () => expect(pageOf('model', 'a b')).toBe('/models/a%20b'))
+  it('make the right answers old', () => {
+    expect(touched('alert.opened')).toContain('alerts')
+    expect(touched('lifecycle.rollout.halted')).toContain('rollouts')
+    expect(touched('unknown.thing')).toEqual([])
+  })
+})
+
+describe('keys', () => {
+  const press = (key: string, target: HTMLElement = document.body, init: KeyboardEventInit = {}) => {
+    const e = new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...init })
+    Object.defineProperty(e, 'target', { value: target })
+    return dispatchKey(e)
+  }
+  afterEach(() => scopes.set([]))
+  it('run the innermost binding, also of two keys', () => {
+    const ran: string[] = []
+    const bind = (keys: string, name: string, always = false) => ({ keys, label: name, always, run: () => ran.push(name) })
+    scopes.set([{ bindings: [bind('j', 'outer'), bind('g h', 'home'), bind('mod+k', 'palette', true)] }, { bindings: [bind('j', 'inner')] }])
+    press('j')
+    press('g')
+    press('h')
+    const field = document.createElement('input')
+    expect(press('j', field)).toBe(false)
+    expect(press('k', field, { ctrlKey: true })).toBe(true)
+    expect(ran).toEqual(['inner', 'home', 'palette'])
+  })
+  it('have names', () => expect(keyName({ key: 'K', ctrlKey: false, metaKey: true, altKey: false })).toBe('mod+k'))
+})
