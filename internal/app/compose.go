@@ -6,6 +6,7 @@ import (
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
+	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
@@ -62,6 +63,11 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served...)
 
+	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
+		Facts: governance.Facts{Version: versionFacts(models)}})
+	govern.Routes(f.router)
+	govern.Subscribe()
+	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
