@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -120,6 +121,17 @@ func TestJudgeProportion(t *testing.T) {
 		if err != nil || j.Verdict != c.want {
 			t.Errorf("%+v: got %+v %v", c, j, err)
 		}
+	}
+}
+
+func TestJudgementIsJSONBeforeAnyRow(t *testing.T) {
+	t.Parallel()
+	j, err := JudgePaired(0, math.NaN(), math.NaN(), 0, 0.05, 50)
+	if err != nil || j.Verdict != VerdictUndecided {
+		t.Fatalf("%+v %v", j, err)
+	}
+	if _, err := json.Marshal(j); err != nil {
+		t.Error(err)
 	}
 }
 
