@@ -98,7 +98,7 @@ type Judgement struct {
 	Verdict    Verdict  `json:"verdict"`
 	N          int64    `json:"n"`
 	Difference float64  `json:"difference"` // challenger minus champion, of a quantity where less is better
-	Interval   Interval `json:"interval"` // of the difference; +-math.MaxFloat64 (which JSON can hold) while nothing is known
+	Interval   Interval `json:"interval"`   // of the difference; +-math.MaxFloat64 (which JSON can hold) while nothing is known
 }
 
 // JudgePaired judges the loss of a challenger against a champion's on the same rows (n differences challenger - champion with
