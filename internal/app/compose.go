@@ -6,6 +6,7 @@ import (
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
+	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
@@ -56,7 +57,17 @@ func (s *Server) compose() ([]domain, error) {
 	gates.Routes(f.router)
 	gates.Subscribe()
 	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
+	served, err := s.serve(models)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, served...)
 
+	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
+		Facts: governance.Facts{Version: versionFacts(models)}})
+	govern.Routes(f.router)
+	govern.Subscribe()
+	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }
