@@ -154,7 +154,7 @@ def test_artifacts(client, tmp_path):
     assert mlflow.artifacts.load_text(run.info.artifact_uri + "/notes/a.txt") == "hello"
     assert mlflow.artifacts.load_dict(run.info.artifact_uri + "/notes/a.json") == {"a": [1, 2]}
     assert mlflow.load_table("table.json", run_ids=[rid])["n"].tolist() == [1, 2]
-    with pytest.raises(Exception, match="404|not found|no file|No such|does not exist"):
+    with pytest.raises(Exception, match="Failed to download artifacts"):
         mlflow.artifacts.download_artifacts(run_id=rid, artifact_path="gone.txt")
 
 
@@ -228,7 +228,7 @@ def test_async_logging(client):
     assert [m.value for m in client.get_metric_history(run.info.run_id, "m")] == list(range(50))
 
 
-def test_kill_and_restart(tmp_path, request):
+def test_kill_and_restart(tmp_path):
     """What was acknowledged before kill -9 is there afterwards."""
     from conftest import Server
 
