@@ -36,6 +36,9 @@ type RunQuery struct {
 	PageToken     string
 }
 
+// maxExperiments bounds the experiments of one search, and with them the length of its statements.
+const maxExperiments = 10_000
+
 // RunPage is a page of runs with their values.
 type RunPage struct {
 	Runs []Run
@@ -55,6 +58,9 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	}
 	if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == attribute("start_time") }) {
 		orders = append(orders, filter.Order{Ref: attribute("start_time"), Desc: true})
+	}
+	if len(q.ExperimentIDs) > maxExperiments {
+		return RunPage{}, errs.Invalidf("tracking.search", "a search takes at most %d experiments, got %d", maxExperiments, len(q.ExperimentIDs)).WithField("experiment_ids", "expected fewer ids")
 	}
 	limit := page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage)
 	exps := make([]int64, 0, len(q.ExperimentIDs))
