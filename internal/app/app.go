@@ -25,6 +25,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/events"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
+	"github.com/modelyard/modelyard/internal/platform/pyenv"
 	"github.com/modelyard/modelyard/internal/platform/telemetry"
 )
 
@@ -40,6 +41,7 @@ type frame struct {
 	events  *events.Log
 	metrics *prometheus.Registry
 	router  *httpx.Router
+	envs    *pyenv.Manager
 }
 
 // domain is a service with what it asks of the frame; nil parts are skipped.
@@ -65,6 +67,7 @@ type Server struct {
 	domains []domain
 	started time.Time
 	ready   atomic.Bool
+	health  []func() error // what /readyz asks beside the store
 }
 
 // New opens the stores, migrates them, loads what must be in memory and takes the port. After it returns, Serve answers.
@@ -113,6 +116,9 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	s.f.files = blob.NewFiles(s.f.db, s.f.blobs, s.f.clock)
 	s.f.jobs = jobs.NewQueue(jobs.Deps{DB: s.f.db, Clock: s.f.clock, Log: s.f.log.With("component", "jobs")})
 	s.f.events = events.NewLog(events.Deps{DB: s.f.db, Jobs: s.f.jobs, Clock: s.f.clock, Log: s.f.log.With("component", "events")})
+	if s.f.envs, err = s.f.environments(); err != nil {
+		return err
+	}
 	if s.domains, err = s.compose(); err != nil {
 		return err
 	}

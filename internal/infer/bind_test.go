@@ -180,7 +180,11 @@ func TestBindExampleOfLoggedModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Predict(t.Context(), got.Frame); err != nil {
+		example, err := Source{Dir: dir, Description: d}.Example()
+		if err != nil || example.Rows != 2 {
+			t.Fatal(err)
+		}
+		if _, err := m.Predict(t.Context(), example); err != nil {
 			t.Fatal(err)
 		}
 	}

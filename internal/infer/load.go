@@ -58,6 +58,8 @@ func loadNative(ctx context.Context, src Source, opts Options) (Model, string, e
 		m, err = loadXGBoost(src, opts)
 	case flavors["lightgbm"] != nil && wanted:
 		m, err = loadLightGBM(src, opts)
+	case flavors["onnx"] != nil:
+		m, err = loadONNX(ctx, src, opts)
 	default:
 		return nil, "its flavours are " + strings.Join(src.Description.flavorNames(), ", "), nil
 	}

@@ -126,9 +126,7 @@ func (c *csvReader) read() (*Frame, error) {
 	}
 	columns := make([]*Column, len(c.columns))
 	for i, raw := range c.columns {
-		if columns[i], err = raw.column(); err != nil {
-			return nil, err
-		}
+		columns[i] = raw.column()
 		c.columns[i] = nil // let the text go as soon as it is parsed
 	}
 	return NewFrame(columns...)
@@ -252,12 +250,11 @@ func (t Type) describe() string {
 
 // rawColumn keeps the text of a column in one piece until its type is known.
 type rawColumn struct {
-	name    string
-	forced  Type // "" when it is to be inferred
-	kind    Type // the narrowest type that fits what was seen; "" before the first value
-	text    []byte
-	ends    []int // end of each value in text; negative (bitwise not) when missing
-	present int
+	name   string
+	forced Type // "" when it is to be inferred
+	kind   Type // the narrowest type that fits what was seen; "" before the first value
+	text   []byte
+	ends   []int // end of each value in text; negative (bitwise not) when missing
 }
 
 func newRawColumn(name string, forced Type) *rawColumn {
@@ -284,7 +281,6 @@ func (c *rawColumn) add(text string) bool {
 	}
 	c.text = append(c.text, text...)
 	c.ends = append(c.ends, len(c.text))
-	c.present++
 	return true
 }
 
@@ -315,7 +311,7 @@ func fits(t Type, text string) bool {
 	return true
 }
 
-func (c *rawColumn) column() (*Column, error) {
+func (c *rawColumn) column() *Column {
 	kind := c.kind
 	if kind == "" {
 		kind = Float
@@ -349,7 +345,7 @@ func (c *rawColumn) column() (*Column, error) {
 			b.appendString(text)
 		}
 	}
-	return b.column(c.name), nil
+	return b.column(c.name)
 }
 
 var errNoNumber = errors.New("not a number")

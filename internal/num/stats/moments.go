@@ -61,7 +61,7 @@ type Description struct {
 	Min, Max float64
 }
 
-// Describe computes the moments of xs in two passes (scipy.stats.describe with bias). All but Count are NaN when xs is empty.
+// Describe computes the moments of xs in three passes (scipy.stats.describe with bias). All but Count are NaN when xs is empty.
 func Describe(xs []float64) Description {
 	nan := math.NaN()
 	d := Description{Count: len(xs), Mean: nan, Variance: nan, Skewness: nan, Kurtosis: nan, Min: nan, Max: nan}
@@ -69,9 +69,13 @@ func Describe(xs []float64) Description {
 		return d
 	}
 	d.Mean, d.Min, d.Max = Mean(xs), slices.Min(xs), slices.Max(xs)
-	var m2, m3, m4 float64
+	// The mean of values far from zero is rounded by more than they may differ; rest is what it lacks.
+	var m2, m3, m4, rest float64
 	for _, x := range xs {
-		e := x - d.Mean
+		rest += (x - d.Mean) / float64(len(xs))
+	}
+	for _, x := range xs {
+		e := x - d.Mean - rest
 		m2 += e * e
 		m3 += e * e * e
 		m4 += e * e * e * e
