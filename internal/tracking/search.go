@@ -69,7 +69,11 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 			exps = append(exps, n)
 		}
 	}
-	t, runs, err := s.st.runTable(ctx, exps, q.View, filter.Refs(tree, orders))
+	refs := filter.Refs(tree, orders)
+	if limit > DefaultRunsPerPage { // a large page reads its runs at once, not one by one
+		refs = append(refs, attribute("status"))
+	}
+	t, runs, err := s.st.runTable(ctx, exps, q.View, refs)
 	if err != nil {
 		return RunPage{}, err
 	}
@@ -81,6 +85,9 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if more {
 		last := rows[len(rows)-1]
 		out.Next = page.Encode(cursor{fingerprint(q), t.keys(orders, last), runs[last].ID})
+	}
+	if err := s.st.reload(ctx, out.Runs); err != nil {
+		return RunPage{}, err
 	}
 	return out, s.st.fill(ctx, out.Runs)
 }
