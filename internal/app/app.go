@@ -67,6 +67,7 @@ type Server struct {
 	domains []domain
 	started time.Time
 	ready   atomic.Bool
+	health  []func() error // what /readyz asks beside the store
 }
 
 // New opens the stores, migrates them, loads what must be in memory and takes the port. After it returns, Serve answers.

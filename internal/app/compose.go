@@ -4,6 +4,8 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
@@ -28,8 +30,6 @@ func (s *Server) compose() ([]domain, error) {
 	track.Routes(f.router)
 	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
 
-	mlflow.New(mlflow.Deps{Tracking: track, Files: f.files, Log: f.log.With("component", "mlflow")}).Routes(f.router)
-
 	steps, err := s.pipelines(track)
 	if err != nil {
 		return nil, err
@@ -45,6 +45,23 @@ func (s *Server) compose() ([]domain, error) {
 	models.Routes(f.router)
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	data.Routes(f.router)
+	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
+
+	gates, err := f.gates(models, data)
+	if err != nil {
+		return nil, err
+	}
+	gates.Routes(f.router)
+	gates.Subscribe()
+	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
+	served, err := s.serve(models)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, served...)
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
 		Facts: governance.Facts{Version: versionFacts(models)}})

@@ -73,6 +73,11 @@ func (s *Server) readiness(ctx context.Context) error {
 	if err := s.f.db.Ping(ctx); err != nil {
 		return errs.E(errs.Unavailable, "app.ready", "the metadata store does not answer", err)
 	}
+	for _, healthy := range s.health {
+		if err := healthy(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
