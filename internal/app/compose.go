@@ -3,12 +3,15 @@ package app
 import (
 	"os/user"
 
+	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/lifecycle"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/egress"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
@@ -57,17 +60,29 @@ func (s *Server) compose() ([]domain, error) {
 	gates.Routes(f.router)
 	gates.Subscribe()
 	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
-	served, err := s.serve(models)
+	routes, served, err := s.serve(models)
 	if err != nil {
 		return nil, err
 	}
 	ds = append(ds, served...)
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Version: versionFacts(models)}})
+		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
+
+	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
+		Egress: egress.Policy{AllowPrivate: f.cfg.Loopback() || f.cfg.PrivateCalls, Own: f.cfg.Listen}})
+	alerts.Routes(f.router)
+	alerts.Subscribe()
+	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
+
+	flow := lifecycle.New(lifecycle.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "lifecycle"), Metrics: f.metrics,
+		Routes: traffic{routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}})
+	flow.Routes(f.router)
+	flow.Subscribe()
+	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }

@@ -117,6 +117,9 @@ func (s *Service) StartRollout(ctx context.Context, n NewRollout) (Rollout, erro
 	if err := c.Err(op, "the rollout cannot start"); err != nil {
 		return Rollout{}, err
 	}
+	if s.d.Evidence == nil {
+		return Rollout{}, errs.E(errs.Unavailable, op, "nothing compares versions on this server, so a rollout could not be judged", nil).WithHint("run it with monitoring")
+	}
 	route, err := s.d.Routes.Route(ctx, n.Endpoint)
 	if err != nil {
 		return Rollout{}, err
