@@ -71,7 +71,16 @@ func (g gatekeeper) Check(ctx context.Context, gate map[string]any, model, versi
 	if err != nil {
 		return lifecycle.GateOutcome{}, err
 	}
-	return lifecycle.GateOutcome{ResultID: r.ID, Verdict: string(r.Verdict), Reason: gateReason(r)}, nil
+	return outcomeOf(r), nil
+}
+
+func (g gatekeeper) Result(ctx context.Context, resultID string) (lifecycle.GateOutcome, error) {
+	r, err := g.gates.Result(ctx, resultID)
+	return outcomeOf(r), err
+}
+
+func outcomeOf(r evaluation.Result) lifecycle.GateOutcome {
+	return lifecycle.GateOutcome{ResultID: r.ID, Verdict: string(r.Verdict), Reason: gateReason(r)}
 }
 
 func decodeGate(gate map[string]any) (evaluation.Gate, error) {

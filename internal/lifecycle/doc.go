@@ -1,7 +1,7 @@
 // Package lifecycle takes new versions to production by itself: rollouts that are judged step by step, and retraining when an alert
 // asks for it. It owns the tables rollout, retraining, retraining_wait and lifecycle_policy.
 //
-// It hears alert.opened, alert.resolved, pipeline.run.ended, monitor.window.closed, serving.version.failed, serving.endpoint.deleted and
+// It hears alert.opened, alert.resolved, pipeline.run.ended, evaluation.gate.*, monitor.window.closed, serving.version.failed, serving.endpoint.deleted and
 // routing.route.changed. It publishes lifecycle.rollout.started, step_judged, promoted, rolled_back, halted and aborted, and
 // lifecycle.retraining.started and ended.
 //

@@ -18,7 +18,7 @@ func (s *Service) Subscribe() {
 	}
 	listen("alert", s.onAlert, "alert.opened", "alert.resolved")
 	listen("window", s.onWindow, "monitor.window.closed")
-	listen("pipeline", s.onPipeline, "pipeline.run.ended")
+	listen("pipeline", s.onPipeline, "pipeline.run.ended", "evaluation.gate.*")
 	listen("traffic", s.onTraffic, "routing.route.changed", "serving.endpoint.deleted")
 	listen("load", s.onLoadFailed, "serving.version.failed")
 	s.d.Jobs.Handle(jobRollout, s.onRolloutJob, jobs.Options{Timeout: time.Minute})
@@ -115,14 +115,16 @@ func (s *Service) alertOpened(ctx context.Context, alertID string) (*alertTold, 
 	return &d, es[0].Decode(&d)
 }
 
+// onPipeline lets a retraining look at the run, or the gate, that it waits for.
 func (s *Service) onPipeline(ctx context.Context, e events.Event) error {
 	var d struct {
-		RunID string `json:"run_id"`
+		RunID    string `json:"run_id"`
+		ResultID string `json:"result_id"`
 	}
 	if err := e.Decode(&d); err != nil {
 		return err
 	}
-	rs, err := retrainings(s.read(ctx), "WHERE pipeline_run_id = ? AND ended_at = 0", d.RunID)
+	rs, err := retrainings(s.read(ctx), "WHERE ended_at = 0 AND ((pipeline_run_id <> '' AND pipeline_run_id = ?) OR (gate_result_id <> '' AND gate_result_id = ?))", d.RunID, d.ResultID)
 	if err != nil || len(rs) == 0 {
 		return err
 	}

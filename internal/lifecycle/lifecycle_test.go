@@ -78,6 +78,10 @@ func (o *others) Check(context.Context, map[string]any, string, string) (GateOut
 	return GateOutcome{ResultID: "g1", Verdict: o.gate, Reason: "mae 40, required 50"}, nil
 }
 
+func (o *others) Result(context.Context, string) (GateOutcome, error) {
+	return GateOutcome{ResultID: "g1", Verdict: o.gate, Reason: "mae 40, required 50"}, nil
+}
+
 type pipelines struct{ *others }
 
 func (p pipelines) Start(_ context.Context, _ string, params map[string]string, ref string) (PipelineRun, error) {
@@ -443,6 +447,12 @@ func TestAnAlertTurnsTheWholeLoop(t *testing.T) {
 		}
 		*w.runs[r.ID] = PipelineRun{ID: r.PipelineRunID, State: "succeeded", Outputs: map[string]string{"model": "demand", "version": "2"}}
 		w.tell(t, "pipeline.run.ended", "pipeline_run", r.PipelineRunID, `{"run_id":"`+r.PipelineRunID+`","state":"succeeded"}`, w.s.onPipeline)
+		w.gate = "pending"
+		if r = w.turn(t, r); r.State != Gating || r.GateResultID != "g1" {
+			t.Fatalf("it waits for the gate: %+v", r)
+		}
+		w.gate = "pass"
+		w.tell(t, "evaluation.gate.passed", "version", "demand/2", `{"result_id":"g1"}`, w.s.onPipeline)
 		if r = w.turn(t, r); r.State != RollingOut || r.Challenger != "2" || r.GateResultID != "g1" || r.RolloutID == "" || w.gateCalls != 1 {
 			t.Fatalf("%+v", r)
 		}

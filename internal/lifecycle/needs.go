@@ -30,7 +30,7 @@ type Models interface {
 	SetAlias(ctx context.Context, model, alias, version, reason string) error
 }
 
-// GateOutcome is the verdict of a gate: pass, fail or insufficient_data.
+// GateOutcome is the verdict of a gate: pass, fail, insufficient_data, error, or pending while it is being checked.
 type GateOutcome struct {
 	ResultID string
 	Verdict  string
@@ -41,6 +41,7 @@ type GateOutcome struct {
 type Gates interface {
 	Validate(gate map[string]any) error
 	Check(ctx context.Context, gate map[string]any, model, version string) (GateOutcome, error)
+	Result(ctx context.Context, resultID string) (GateOutcome, error)
 }
 
 // PipelineRun is what retraining needs to know of a run.

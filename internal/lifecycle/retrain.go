@@ -72,7 +72,7 @@ func (s *Service) onRetrainingJob(ctx context.Context, j jobs.Job) error {
 			return err
 		}
 		if r.State == before { // it waits; events wake it, and now and then it looks by itself
-			return jobs.Again{After: time.Minute}
+			return jobs.Again{After: glance}
 		}
 	}
 }
@@ -155,17 +155,13 @@ func (s *Service) trained(ctx context.Context, r *Retraining) error {
 
 // gate checks the new version, and starts its rollout if it passes.
 func (s *Service) gate(ctx context.Context, r *Retraining) error {
-	if r.GateResultID == "" && len(r.policy.Gate) > 0 {
-		g, err := s.d.Gates.Check(ctx, r.policy.Gate, r.Model, r.Challenger)
-		if err != nil {
+	if len(r.policy.Gate) > 0 {
+		g, err := s.gateOutcome(ctx, r)
+		if err != nil || g.Verdict == "pending" {
 			return err
 		}
-		r.GateResultID = g.ResultID
 		if g.Verdict != "pass" {
 			return s.end(ctx, r, OutcomeGateFailed, fmt.Sprintf("version %s did not pass the gate (%s): %s", r.Challenger, g.Verdict, g.Reason))
-		}
-		if err := s.save(ctx, r); err != nil {
-			return err
 		}
 	}
 	mine, err := rollouts(s.read(ctx), "WHERE retraining_id = ?", r.ID)
@@ -187,6 +183,19 @@ func (s *Service) gate(ctx context.Context, r *Retraining) error {
 	return s.save(ctx, r)
 }
 
+// gateOutcome asks the gate once, and for the outcome after that.
+func (s *Service) gateOutcome(ctx context.Context, r *Retraining) (GateOutcome, error) {
+	if r.GateResultID != "" {
+		return s.d.Gates.Result(ctx, r.GateResultID)
+	}
+	g, err := s.d.Gates.Check(ctx, r.policy.Gate, r.Model, r.Challenger)
+	if err != nil {
+		return g, err
+	}
+	r.GateResultID = g.ResultID
+	return g, s.save(ctx, r)
+}
+
 func (s *Service) rolledOut(ctx context.Context, r *Retraining) error {
 	ro, err := rolloutByID(s.read(ctx), r.RolloutID)
 	if err != nil || !ro.State.Ended() {
@@ -194,6 +203,9 @@ func (s *Service) rolledOut(ctx context.Context, r *Retraining) error {
 	}
 	return s.end(ctx, r, Outcome(ro.State), ro.Reason)
 }
+
+// glance is how often a waiting retraining looks by itself, should an event not have come.
+const glance = 20 * time.Second
 
 // leastPause is the event time between a retraining and the next for the same alert when the policy has no cool-down.
 const leastPause = time.Hour
