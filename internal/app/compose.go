@@ -60,14 +60,14 @@ func (s *Server) compose() ([]domain, error) {
 	gates.Routes(f.router)
 	gates.Subscribe()
 	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
-	routes, served, err := s.serve(models)
+	routes, answers, served, err := s.serve(models)
 	if err != nil {
 		return nil, err
 	}
 	ds = append(ds, served...)
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models)}})
+		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(answers)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})

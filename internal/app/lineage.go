@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/predlog"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
@@ -31,5 +32,13 @@ func versionFacts(models *registry.Service) func(context.Context, string, string
 			return governance.VersionFacts{}, err
 		}
 		return governance.VersionFacts{Digest: v.Digest, Flavor: v.Flavor, Runtime: v.Runtime, Requirements: v.Requirements, PythonVersion: v.PythonVersion}, nil
+	}
+}
+
+// predictionFacts says which version answered a prediction, and when.
+func predictionFacts(log *predlog.Service) func(context.Context, string) (governance.Served, error) {
+	return func(ctx context.Context, predictionID string) (governance.Served, error) {
+		p, err := log.Get(ctx, predictionID)
+		return governance.Served{Endpoint: p.Endpoint, Model: p.Model, Version: p.Version, At: p.Time}, err
 	}
 }

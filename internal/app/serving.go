@@ -16,11 +16,11 @@ import (
 )
 
 // serve makes the three domains that answer predictions: routes, the log, the endpoints.
-func (s *Server) serve(models *registry.Service) (*routing.Service, []domain, error) {
+func (s *Server) serve(models *registry.Service) (*routing.Service, *predlog.Service, []domain, error) {
 	f := &s.f
 	runtimes, err := f.runtimes("serving")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	routes := routing.New(routing.Deps{DB: f.db, Events: f.events, Clock: f.clock, Registry: models})
 	log := predlog.New(predlog.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Files: f.files, Clock: f.clock, Log: f.log.With("component", "predlog"), Metrics: f.metrics, DataDir: f.cfg.DataDir})
@@ -31,7 +31,7 @@ func (s *Server) serve(models *registry.Service) (*routing.Service, []domain, er
 	ends.Routes(f.router)
 	ends.Subscribe()
 	s.health = append(s.health, ends.Healthy)
-	return routes, []domain{
+	return routes, log, []domain{
 		{name: "routing", migrations: []db.Migrations{routing.Migrations()}, start: routes.Start},
 		{name: "predlog", migrations: []db.Migrations{predlog.Migrations()}, start: log.Start, run: log.Run},
 		{name: "serving", migrations: []db.Migrations{serving.Migrations()}, start: ends.Start, run: ends.Run},

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	lookEvery  = time.Second      // how often a running step is looked at
+	lookEvery  = time.Second / 2  // how often a running step is looked at
 	retryEvery = 10 * time.Second // after something did not answer
 )
 
