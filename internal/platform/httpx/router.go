@@ -12,6 +12,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,6 +61,9 @@ type Router struct {
 // MaxBody is the largest JSON body of a typed route, in bytes.
 const MaxBody = 4 << 20
 
+// errorsOnce guards huma's only hook for the error format, a variable of its package: every router wants the same.
+var errorsOnce sync.Once //nolint:gochecknoglobals // see above
+
 // New makes an empty router.
 func New(o Options) *Router {
 	if o.Timeout == 0 {
@@ -72,7 +76,7 @@ func New(o Options) *Router {
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.CreateHooks = nil // no $schema links in bodies
 	cfg.RejectUnknownQueryParameters = true
-	huma.NewError = problemFromHuma // huma's only hook for the error format; the same for every router
+	errorsOnce.Do(func() { huma.NewError = problemFromHuma })
 	r := &Router{mux: mux, api: humago.New(mux, cfg), o: o, metrics: newMetrics(o.Metrics)}
 	return r
 }
