@@ -80,8 +80,11 @@ func (s *Service) consider(ctx context.Context, d alertTold, now time.Time) erro
 	return err
 }
 
-// onWindow brings up an alert that had to wait, once event time has come so far.
+// onWindow lets the endpoint's rollout look at what is new, and brings up an alert that had to wait, once event time has come so far.
 func (s *Service) onWindow(ctx context.Context, e events.Event) error {
+	if err := s.onTraffic(ctx, e); err != nil {
+		return err
+	}
 	var d struct {
 		Endpoint  string    `json:"endpoint"`
 		EventTime time.Time `json:"event_time"`

@@ -15,10 +15,17 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 )
 
-const (
-	lookEvery  = time.Second / 2  // how often a running step is looked at
-	retryEvery = 10 * time.Second // after something did not answer
-)
+// retryEvery is how soon it is tried again after something did not answer.
+const retryEvery = 10 * time.Second
+
+// lookAfter is how soon a step is looked at again: often while it is young, seldom when it waits for days.
+func lookAfter(r Rollout, now time.Time) time.Duration {
+	i := r.current()
+	if i == len(r.Steps) || r.Steps[i].StartedAt == nil {
+		return 0
+	}
+	return min(max(now.Sub(*r.Steps[i].StartedAt)/50, 100*time.Millisecond), 30*time.Second)
+}
 
 // onRolloutJob reconciles a rollout. What cannot be mended by trying again halts it, with the reason, for somebody to decide; anything
 // else is tried again until it works.
@@ -30,7 +37,11 @@ func (s *Service) onRolloutJob(ctx context.Context, j jobs.Job) error {
 	more, err := s.reconcile(ctx, rolloutID)
 	switch {
 	case err == nil && more:
-		return jobs.Again{After: lookEvery}
+		r, err := rolloutByID(s.read(ctx), rolloutID)
+		if err != nil {
+			return err
+		}
+		return jobs.Again{After: lookAfter(r, s.d.Clock.Now())}
 	case err == nil || ctx.Err() != nil:
 		return err
 	}
