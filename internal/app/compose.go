@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/alert"
@@ -60,14 +61,14 @@ func (s *Server) compose() ([]domain, error) {
 	gates.Routes(f.router)
 	gates.Subscribe()
 	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
-	routes, answers, served, err := s.serve(models)
+	served, err := s.serve(models)
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, served...)
+	ds = append(ds, served.domains...)
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(answers)}})
+		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
@@ -79,11 +80,14 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
 
 	flow := lifecycle.New(lifecycle.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "lifecycle"), Metrics: f.metrics,
-		Routes: traffic{routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}})
+		Routes: traffic{served.routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}})
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }
 

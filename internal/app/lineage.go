@@ -4,25 +4,11 @@ import (
 	"context"
 
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/predlog"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
-
-// runFacts gives lineage what the events of a run do not carry.
-func runFacts(track *tracking.Service) func(context.Context, string) (governance.RunFacts, error) {
-	return func(ctx context.Context, runID string) (governance.RunFacts, error) {
-		r, err := track.Run(ctx, runID)
-		if err != nil {
-			return governance.RunFacts{}, err
-		}
-		f := governance.RunFacts{Name: r.Name, User: r.User, Tags: map[string]string{}}
-		for _, t := range r.Tags {
-			f.Tags[t.Key] = t.Value
-		}
-		return f, nil
-	}
-}
 
 // versionFacts gives lineage what the event of a new version does not carry.
 func versionFacts(models *registry.Service) func(context.Context, string, string) (governance.VersionFacts, error) {
@@ -35,10 +21,45 @@ func versionFacts(models *registry.Service) func(context.Context, string, string
 	}
 }
 
+// runFacts gives lineage what the event of a new run does not carry.
+func runFacts(runs *tracking.Service) func(context.Context, string) (governance.RunFacts, error) {
+	return func(ctx context.Context, runID string) (governance.RunFacts, error) {
+		r, err := runs.Run(ctx, runID)
+		if err != nil {
+			return governance.RunFacts{}, err
+		}
+		out := governance.RunFacts{Name: r.Name, User: r.User, Source: r.Tag("mlflow.source.name"), Tags: map[string]string{}}
+		for _, t := range r.Tags {
+			out.Tags[t.Key] = t.Value
+		}
+		return out, nil
+	}
+}
+
 // predictionFacts says which version answered a prediction, and when.
 func predictionFacts(log *predlog.Service) func(context.Context, string) (governance.Served, error) {
 	return func(ctx context.Context, predictionID string) (governance.Served, error) {
 		p, err := log.Get(ctx, predictionID)
 		return governance.Served{Endpoint: p.Endpoint, Model: p.Model, Version: p.Version, At: p.Time}, err
 	}
+}
+
+// PredictionLineage answers where one prediction comes from.
+type PredictionLineage struct {
+	Prediction predlog.Prediction `json:"prediction"`
+	Facts      []governance.Fact  `json:"facts" doc:"from the endpoint back to the data and who approved it"`
+}
+
+// predictionLineage composes what the prediction log and governance know of one prediction.
+func predictionLineage(r *httpx.Router, log *predlog.Service, govern *governance.Service) {
+	httpx.Get(r, "/api/v1/predictions/{id}/lineage", "lineage:read", "Where one prediction comes from", func(ctx context.Context, in *struct {
+		ID string `path:"id" maxLength:"64"`
+	}) (*PredictionLineage, error) {
+		p, err := log.Get(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		facts, err := govern.TraceServed(ctx, governance.Served{Endpoint: p.Endpoint, Model: p.Model, Version: p.Version, At: p.Time}, 0)
+		return &PredictionLineage{Prediction: p, Facts: facts}, err
+	})
 }

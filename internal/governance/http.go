@@ -26,7 +26,6 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/jobs", "job:read", "List jobs, unfinished ones first", s.listJobs)
 	httpx.Post(r, "/api/v1/jobs/{id}/retry", "job:write", "Put a failed job back into the queue", s.retryJob)
 	httpx.Get(r, "/api/v1/lineage", "lineage:read", "What a thing came from and what came of it", s.getLineage)
-	httpx.Get(r, "/api/v1/predictions/{id}/lineage", "lineage:read", "Where one prediction comes from", s.getPrediction)
 }
 
 // EventView is an event on the wire.
@@ -148,20 +147,6 @@ type lineageQuery struct {
 func (s *Service) getLineage(ctx context.Context, in *lineageQuery) (*Graph, error) {
 	g, err := s.Lineage(ctx, in.Node, in.Depth, in.Direction)
 	return &g, err
-}
-
-type predictionQuery struct {
-	ID    string `path:"id" maxLength:"200"`
-	Depth int    `query:"depth" doc:"Steps to walk, 1 to 12; 6 when left out" minimum:"0" maximum:"12"`
-}
-
-func (s *Service) getPrediction(ctx context.Context, in *predictionQuery) (*PredictionLineage, error) {
-	depth := in.Depth
-	if depth == 0 {
-		depth = 6
-	}
-	p, err := s.Prediction(ctx, in.ID, depth)
-	return &p, err
 }
 
 const (

@@ -94,8 +94,7 @@ func (s *Service) Lineage(ctx context.Context, nodeID string, depth int, d Direc
 		return Graph{}, errs.Invalidf(op, "the walk cannot be made").WithField("direction", "expected up, down or both")
 	}
 	if kind, predictionID, _ := splitNode(nodeID); kind == kindPrediction {
-		p, err := s.Prediction(ctx, predictionID, depth)
-		return p.Graph, err
+		return s.predictionGraph(ctx, predictionID, depth)
 	}
 	w := walk{s: s, seen: map[string]bool{nodeID: true}, order: []string{nodeID}, edges: map[[3]string]*Edge{}, counts: map[[3]string]int{}}
 	for _, way := range []Direction{Up, Down} {

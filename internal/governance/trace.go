@@ -50,33 +50,23 @@ func (s *Service) TraceServed(ctx context.Context, p Served, depth int) ([]Fact,
 	return append(out, facts...), err
 }
 
-// PredictionLineage is where one prediction comes from: as ordered facts, and as a graph with the prediction as a node of its own.
-type PredictionLineage struct {
-	PredictionID string `json:"prediction_id"`
-	Facts        []Fact `json:"facts"`
-	Graph
-}
-
-// Prediction finds where a prediction comes from. Kinds: NotFound, Unavailable when this server records none.
-func (s *Service) Prediction(ctx context.Context, predictionID string, depth int) (PredictionLineage, error) {
-	out := PredictionLineage{PredictionID: predictionID}
+// predictionGraph is where one prediction comes from, with the prediction as a node of its own: it is in no table here.
+func (s *Service) predictionGraph(ctx context.Context, predictionID string, depth int) (Graph, error) {
 	if s.d.Facts.Prediction == nil {
-		return out, errs.E(errs.Unavailable, "governance.prediction", "this server records no predictions", nil)
+		return Graph{}, errs.E(errs.Unavailable, "governance.prediction", "this server records no predictions", nil)
 	}
 	p, err := s.d.Facts.Prediction(ctx, predictionID)
 	if err != nil {
-		return out, err
-	}
-	if out.Facts, err = s.TraceServed(ctx, p, depth); err != nil {
-		return out, err
+		return Graph{}, err
 	}
 	version, endpoint, self := node(kindVersion, p.Model, p.Version), node(kindEndpoint, p.Endpoint), node(kindPrediction, predictionID)
-	if out.Graph, err = s.Lineage(ctx, version, depth, Up); err != nil {
+	out, err := s.Lineage(ctx, version, depth, Up)
+	if err != nil {
 		return out, err
 	}
 	out.Nodes = append([]Node{{ID: self, Kind: kindPrediction, Label: "prediction", At: p.At, Meta: map[string]string{"endpoint": p.Endpoint, "version": p.Version}}}, out.Nodes...)
 	if !slices.ContainsFunc(out.Nodes, func(n Node) bool { return n.ID == endpoint }) {
-		out.Nodes = append(out.Nodes, Node{ID: endpoint, Kind: kindEndpoint, Label: p.Endpoint})
+		out.Nodes = append(out.Nodes, Node{ID: endpoint, Kind: kindEndpoint, Label: p.Endpoint, At: p.At})
 	}
 	out.Edges = append(out.Edges, Edge{From: version, To: self, Relation: "scored", At: p.At}, Edge{From: endpoint, To: self, Relation: "answered", At: p.At})
 	return out, nil
@@ -99,10 +89,10 @@ func noun(kind string) string {
 	switch kind {
 	case kindVersion:
 		return "model version"
-	case kindDatasetVersion:
-		return "dataset"
+	case kindCode:
+		return "code commit"
 	case kindAlias:
-		return "approved by"
+		return "approved"
 	}
 	return strings.ReplaceAll(kind, "_", " ")
 }
