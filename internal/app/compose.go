@@ -4,6 +4,9 @@ import (
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evaluation"
+	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
@@ -43,12 +46,28 @@ func (s *Server) compose() ([]domain, error) {
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
+	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	data.Routes(f.router)
+	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
+
+	gates, err := f.gates(models, data)
+	if err != nil {
+		return nil, err
+	}
+	gates.Routes(f.router)
+	gates.Subscribe()
+	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
 	served, err := s.serve(models)
 	if err != nil {
 		return nil, err
 	}
 	ds = append(ds, served...)
 
+	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
+		Facts: governance.Facts{Version: versionFacts(models)}})
+	govern.Routes(f.router)
+	govern.Subscribe()
+	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	return ds, nil
 }

@@ -18,7 +18,7 @@ import (
 // serve makes the three domains that answer predictions: routes, the log, the endpoints.
 func (s *Server) serve(models *registry.Service) ([]domain, error) {
 	f := &s.f
-	runtimes, err := f.runtimes()
+	runtimes, err := f.runtimes("serving")
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +38,14 @@ func (s *Server) serve(models *registry.Service) ([]domain, error) {
 	}, nil
 }
 
-// runtimes says how models are run on this machine.
-func (f *frame) runtimes() (infer.Options, error) {
-	dir, err := f.ensureDir("workers")
+// runtimes says how models are run on this machine. Each part that loads models has a folder for its worker processes.
+func (f *frame) runtimes(part string) (infer.Options, error) {
+	dir, err := f.ensureDir("workers", part)
 	if err != nil {
 		return infer.Options{}, err
 	}
-	o := infer.Options{ONNXRuntime: f.cfg.ONNXRuntime, Logger: f.log.With("component", "infer"),
-		Python: pyworker.New(pyworker.Deps{Envs: f.envs, Dir: dir, Log: f.log.With("component", "pyworker")})}
+	o := infer.Options{ONNXRuntime: f.cfg.ONNXRuntime, Logger: f.log.With("component", part),
+		Python: pyworker.New(pyworker.Deps{Envs: f.envs, Dir: dir, Log: f.log.With("component", part)})}
 	// The trial load of an ONNX file runs this program once more; inside a test that would be the tests.
 	if self, err := os.Executable(); err == nil && !strings.HasSuffix(filepath.Base(self), ".test") {
 		o.Probe = probe.Prober{Library: f.cfg.ONNXRuntime}.Probe

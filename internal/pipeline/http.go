@@ -55,16 +55,18 @@ func (h handlers) list(ctx context.Context, _ *struct{}) (*Pipelines, error) {
 	return &Pipelines{Items: ps}, err
 }
 
-type byName struct {
+// ByName names a pipeline in a path.
+type ByName struct {
 	Name string `path:"name" maxLength:"63"`
 }
 
-type byRun struct {
+// ByRun names a run in a path.
+type ByRun struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
 func (h handlers) put(ctx context.Context, in *struct {
-	byName
+	ByName
 	Body struct {
 		Spec  string            `json:"spec" doc:"the definition, YAML"`
 		Files map[string]string `json:"files,omitempty" doc:"text of each file that the definition names"`
@@ -74,17 +76,17 @@ func (h handlers) put(ctx context.Context, in *struct {
 	return &p, err
 }
 
-func (h handlers) get(ctx context.Context, in *byName) (*Pipeline, error) {
+func (h handlers) get(ctx context.Context, in *ByName) (*Pipeline, error) {
 	p, err := h.s.Get(ctx, in.Name)
 	return &p, err
 }
 
-func (h handlers) remove(ctx context.Context, in *byName) (*httpx.None, error) {
+func (h handlers) remove(ctx context.Context, in *ByName) (*httpx.None, error) {
 	return nil, h.s.Delete(ctx, in.Name)
 }
 
 func (h handlers) start(ctx context.Context, in *struct {
-	byName
+	ByName
 	Body struct {
 		Params map[string]string `json:"params,omitempty"`
 	}
@@ -98,7 +100,7 @@ type cursor struct {
 }
 
 func (h handlers) listRuns(ctx context.Context, in *struct {
-	byName
+	ByName
 	PageSize  int    `query:"page_size" minimum:"0" maximum:"1000"`
 	PageToken string `query:"page_token"`
 }) (*Runs, error) {
@@ -118,18 +120,18 @@ func (h handlers) listRuns(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (h handlers) getRun(ctx context.Context, in *byRun) (*Run, error) {
+func (h handlers) getRun(ctx context.Context, in *ByRun) (*Run, error) {
 	r, err := h.s.GetRun(ctx, in.ID)
 	return &r, err
 }
 
-func (h handlers) cancel(ctx context.Context, in *byRun) (*Run, error) {
+func (h handlers) cancel(ctx context.Context, in *ByRun) (*Run, error) {
 	r, err := h.s.Cancel(ctx, in.ID)
 	return &r, err
 }
 
 func (h handlers) retry(ctx context.Context, in *struct {
-	byRun
+	ByRun
 	Body struct {
 		FromStep string `json:"from_step,omitempty"`
 	}

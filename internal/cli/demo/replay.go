@@ -375,6 +375,12 @@ func (s *story) badVersion(ctx context.Context) (string, error) {
 	if s.mem.BadRoll == "" {
 		r, err := s.send(ctx, http.MethodPost, "/api/v1/rollouts", map[string]any{"endpoint": name, "version": version, "steps": []int{10, 50, 100}, "min_samples": 72,
 			"checks": map[string]float64{"max_error_rate": 0.01, "max_latency_ratio": 5, "max_metric_increase": 0.05}})
+		if client.KindOf(err) == "conflict" || client.KindOf(err) == "precondition" { // it was started just before the server died
+			items, lerr := s.rollouts(ctx)
+			if i := len(items) - 1; lerr == nil && i >= 0 && items[i].Str("version") == version {
+				r, err = items[i], nil
+			}
+		}
 		if err != nil {
 			return "", err
 		}

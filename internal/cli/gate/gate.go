@@ -67,7 +67,7 @@ func show(f *cmdutil.Factory, o cmdutil.Object) error {
 	}
 	_, _ = fmt.Fprintf(f.Out, "%s/%s, gate %s on %s@%s (%s rows): %s\n\n", o.Str("model"), o.Str("version"), o.Str("gate"), o.Str("dataset"), o.Str("dataset_version"), o.Str("rows"), o.Str("verdict"))
 	rows := o.Items("rules")
-	return cmdutil.List(f, rows, rows, []cmdutil.Column[cmdutil.Object]{cmdutil.Col("verdict", "verdict"), cmdutil.Col("rule", "name"), cmdutil.Col("required", "required"), cmdutil.NumCol("measured", "measured", 4), cmdutil.NumCol("margin", "margin", 4), cmdutil.Col("note", "note")})
+	return cmdutil.List(f, rows, rows, []cmdutil.Column[cmdutil.Object]{cmdutil.Col("verdict", "verdict"), cmdutil.Col("rule", "name"), cmdutil.NumCol("required", "required", 4), cmdutil.NumCol("measured", "measured", 4), cmdutil.NumCol("margin", "margin", 4), cmdutil.Col("note", "note")})
 }
 
 func results(f *cmdutil.Factory) *cobra.Command {

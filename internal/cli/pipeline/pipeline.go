@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modelyard/modelyard/client"
@@ -50,27 +51,59 @@ func get(f *cmdutil.Factory) *cobra.Command {
 
 func apply(f *cmdutil.Factory) *cobra.Command {
 	var file string
-	cmd := &cobra.Command{Use: "apply <name>", Short: "Make or change a pipeline", Args: cmdutil.Args("<name>"), Example: "  modelyard pipeline apply bike-demand -f pipeline.yaml"}
+	cmd := &cobra.Command{Use: "apply <name>", Short: "Make or change a pipeline; the files it names are sent along", Args: cmdutil.Args("<name>"), Example: "  modelyard pipeline apply bike-demand -f pipeline.yaml"}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the definition, YAML; - is standard input")
 	_ = cmd.MarkFlagRequired("file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var b []byte
-		var err error
-		if file == "-" {
-			b, err = io.ReadAll(f.In)
-		} else {
-			b, err = os.ReadFile(filepath.Clean(file))
-		}
+		spec, dir, err := read(f, file)
 		if err != nil {
 			return err
 		}
-		o, err := f.Send(cmd.Context(), http.MethodPut, client.P(root, args[0]), map[string]string{"spec": string(b)})
+		files, err := beside(dir, spec)
+		if err != nil {
+			return err
+		}
+		o, err := f.Send(cmd.Context(), http.MethodPut, client.P(root, args[0]), map[string]any{"spec": string(spec), "files": files})
 		if err != nil {
 			return err
 		}
 		return f.Created(o, "pipeline "+args[0], "/pipelines/"+args[0], "modelyard pipeline run "+args[0])
 	}
 	return cmd
+}
+
+// read gives a definition and the folder that its files are looked for in.
+func read(f *cmdutil.Factory, file string) (spec []byte, dir string, err error) {
+	if file == "-" {
+		spec, err = io.ReadAll(f.In)
+		return spec, ".", err
+	}
+	spec, err = os.ReadFile(filepath.Clean(file))
+	return spec, filepath.Dir(file), err
+}
+
+// beside reads the files that a definition names.
+func beside(dir string, spec []byte) (map[string]string, error) {
+	var named struct {
+		Files []string `yaml:"files"`
+	}
+	if err := yaml.Unmarshal(spec, &named); err != nil {
+		return nil, nil //nolint:nilerr // the server says what is wrong with it
+	}
+	r, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	files := map[string]string{}
+	for _, n := range named.Files {
+		b, err := r.ReadFile(n)
+		if err != nil {
+			return nil, cmdutil.Usage("the definition names the file %s: %v", n, err)
+		}
+		files[n] = string(b)
+	}
+	return files, nil
 }
 
 func run(f *cmdutil.Factory) *cobra.Command {

@@ -42,6 +42,9 @@ type place struct {
 // <experiment>/models/<model>/artifacts/<path>. The run or model must exist in that experiment: clients name no storage location, only
 // things that are here. The path has been decoded once, by the router.
 func (e *Edge) locate(ctx context.Context, p string) (place, error) {
+	if strings.Contains(p, "//") { // an absolute path inside ours
+		return place{}, errs.Invalidf("mlflow.artifact", "the path is not allowed: it has an empty part").WithField("path", "expected a relative path such as model/MLmodel")
+	}
 	p, err := blob.CleanPath(p)
 	if err != nil {
 		return place{}, err
@@ -156,16 +159,25 @@ func (e *Edge) download(w http.ResponseWriter, req *http.Request) {
 
 // getArtifact is the browser's download of a file of a run.
 func (e *Edge) getArtifact(w http.ResponseWriter, req *http.Request) {
-	q := req.URL.Query()
-	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
-	if err == nil {
-		_, err = e.d.Tracking.HasRun(req.Context(), id)
-	}
+	at, err := e.runPlace(req)
 	if err != nil {
 		e.fail(w, req, err)
 		return
 	}
-	e.send(w, req, tracking.RunRoot(id), q.Get("path"))
+	e.send(w, req, at.root, at.path)
+}
+
+// runPlace is the file of a run that a query names.
+func (e *Edge) runPlace(req *http.Request) (place, error) {
+	q, err := query(req)
+	if err != nil {
+		return place{}, err
+	}
+	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
+	if err == nil {
+		_, err = e.d.Tracking.HasRun(req.Context(), id)
+	}
+	return place{root: tracking.RunRoot(id), path: q.Get("path")}, err
 }
 
 func (e *Edge) getModelFile(w http.ResponseWriter, req *http.Request) {
@@ -174,7 +186,12 @@ func (e *Edge) getModelFile(w http.ResponseWriter, req *http.Request) {
 		e.fail(w, req, err)
 		return
 	}
-	e.send(w, req, tracking.ModelRoot(id), req.URL.Query().Get("artifact_file_path"))
+	q, err := query(req)
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	e.send(w, req, tracking.ModelRoot(id), q.Get("artifact_file_path"))
 }
 
 // send streams a file as an attachment: what users upload is never shown as a page of this server.
@@ -218,16 +235,12 @@ func (e *Edge) upload(w http.ResponseWriter, req *http.Request) {
 
 // uploadToRun is the upload of MLflow's own user interface.
 func (e *Edge) uploadToRun(w http.ResponseWriter, req *http.Request) {
-	q := req.URL.Query()
-	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
-	if err == nil {
-		_, err = e.d.Tracking.HasRun(req.Context(), id)
-	}
+	at, err := e.runPlace(req)
 	if err != nil {
 		e.fail(w, req, err)
 		return
 	}
-	e.store(w, req, place{root: tracking.RunRoot(id), path: q.Get("path")})
+	e.store(w, req, at)
 }
 
 func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {

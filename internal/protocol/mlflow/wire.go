@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -213,8 +214,20 @@ func tooDeep(b []byte) bool {
 	return false
 }
 
+// query reads the query string; URL.Query would leave out parts that cannot be read, such as those with a semicolon, without a word.
+func query(req *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "mlflow.decode", "the query string cannot be read", err)
+	}
+	return q, nil
+}
+
 func decodeQuery(req *http.Request, in any) error {
-	q := req.URL.Query()
+	q, err := query(req)
+	if err != nil {
+		return err
+	}
 	v := reflect.ValueOf(in).Elem()
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
