@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/alert"
@@ -9,6 +8,7 @@ import (
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/egress"
@@ -66,6 +66,9 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
+	watched := s.watch(served, track, models, data, gates)
+	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
+
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
 		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models)}})
 	govern.Routes(f.router)
@@ -78,7 +81,7 @@ func (s *Server) compose() ([]domain, error) {
 	alerts.Subscribe()
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
 
-	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }

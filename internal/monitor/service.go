@@ -220,6 +220,22 @@ func (s *Service) List(ctx context.Context) ([]Monitor, error) {
 	return out, nil
 }
 
+// Breaches counts the monitors that are in breach of anything.
+func (s *Service) Breaches(context.Context) (int64, error) {
+	var n int64
+	for _, w := range s.all() {
+		w.mu.Lock()
+		for _, k := range kinds() {
+			if *w.st.Verdicts.of(k) == Breach {
+				n++
+				break
+			}
+		}
+		w.mu.Unlock()
+	}
+	return n, nil
+}
+
 // mostPending bounds how many entries that wait are counted.
 const mostPending = 1000
 
