@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/alert"
@@ -10,6 +9,7 @@ import (
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
+	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/egress"
@@ -67,6 +67,9 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
+	watched := s.watch(served, track, models, data, gates)
+	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
+
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
 		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
 	govern.Routes(f.router)
@@ -87,6 +90,7 @@ func (s *Server) compose() ([]domain, error) {
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }
