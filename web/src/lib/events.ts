@@ -1,6 +1,7 @@
 // Events in words, for the home page and the audit list.
 import type { Event } from './api/types'
 import { pct } from './format'
+import { pageOf } from './href'
 
 export interface Told {
   /** The thing it is about. */
@@ -9,26 +10,6 @@ export interface Told {
   what: string
   /** Where the thing is shown. */
   to?: string
-}
-
-const seg = encodeURIComponent
-
-/** Where a resource is shown; undefined when it has no page of its own. */
-export function pageOf(kind: string, id: string): string | undefined {
-  const [name = '', rest = ''] = id.split('/')
-  switch (kind) {
-    case 'experiment': return `/experiments/${seg(id)}`
-    case 'run': return `/runs/${seg(id)}`
-    case 'model': return `/models/${seg(id)}`
-    case 'version': return `/models/${seg(name)}?version=${seg(rest)}`
-    case 'endpoint': return `/endpoints/${seg(id)}`
-    case 'monitor': return `/monitors/${seg(id)}`
-    case 'dataset': return `/datasets/${seg(id)}`
-    case 'dataset_version': return `/datasets/${seg(name)}?version=${seg(rest)}`
-    case 'pipeline': return `/pipelines/${seg(id)}`
-    case 'alert': return `/alerts?alert=${seg(id)}`
-    default: return undefined
-  }
 }
 
 function text(v: unknown): string {

@@ -3,7 +3,8 @@ import { ApiError, http, problem, tokenNeeded } from './api/http'
 import { touched } from './api/live'
 import { createParser, type ServerEvent } from './api/sse'
 import type { Event } from './api/types'
-import { pageOf, tell } from './events'
+import { tell } from './events'
+import { datasetOf, pageOf } from './href'
 import { dispatchKey, keyName, scopes } from './keys'
 import { rank } from './search'
 
@@ -63,7 +64,16 @@ describe('events in words', () => {
     expect(tell(event('routing.route.changed', { endpoint: 'e', targets: [{ version: '1', weight: 90 }, { version: '2', weight: 10 }] })).what).toBe('traffic v1 90 %, v2 10 %')
   })
   it('are told even when nobody knows them', () => expect(tell(event('cost.budget.set_anew', {}))).toEqual({ subject: 'x', what: 'budget set anew' }))
-  it('escape names', () => expect(pageOf('model', 'a b')).toBe('/models/a%20b'))
+  it('escape names', () => {
+    expect(pageOf('model', 'a b')).toBe('/models/a%20b')
+    expect(pageOf('version', 'bike/3')).toBe('/models/bike?version=3')
+    expect(pageOf('planet', 'x')).toBeUndefined()
+  })
+  it('know the dataset behind a source', () => {
+    expect(datasetOf('http://127.0.0.1:5000/api/v1/datasets/my%20bike/versions/3/data')).toEqual({ name: 'my bike', version: '3' })
+    expect(datasetOf('s3://bucket/x.csv')).toBeUndefined()
+    expect(datasetOf(undefined)).toBeUndefined()
+  })
   it('make the right answers old', () => {
     expect(touched('alert.opened')).toContain('alerts')
     expect(touched('lifecycle.rollout.halted')).toContain('rollouts')
