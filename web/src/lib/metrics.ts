@@ -28,3 +28,8 @@ export function best<T extends { metrics: Record<string, number | null> }>(runs:
   }
   return out
 }
+
+/** A metric's name as it is spoken: short ones are abbreviations. */
+export function metricName(metric: string): string {
+  return /^(mae|mse|rmse|mape|smape|auc|r2|f1|ks|psi)$/.test(metric) ? metric.toUpperCase() : metric
+}

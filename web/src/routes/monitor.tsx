@@ -13,6 +13,7 @@ import { q } from '@/lib/api/queries'
 import { verdictKinds, type Monitor, type MonitorWindow, type Verdict, type VerdictKind, type WindowFeature, type WindowSummary } from '@/lib/api/types'
 import { count, day, fixed, num, pct } from '@/lib/format'
 import { href } from '@/lib/href'
+import { metricName } from '@/lib/metrics'
 import { look, stripState } from '@/lib/states'
 import { Confirm } from '@/ui/Dialog'
 import { DataTable, type Column } from '@/ui/DataTable'
@@ -65,7 +66,7 @@ export function MonitorPage(): ReactNode {
               {windows.length === 0 ? <p className="text-2 pb-3">{list.isPending ? 'Reading the windows.' : `The first verdict comes after ${windowText(m)} of predictions.`}</p> : <Lanes windows={windows} monitor={m} chosen={chosen?.id} onChoose={stepTo} />}
             </div>
           </Panel>
-          <Panel bare title="Error" note={errorUnit(windows)}><div className="px-3.5 pb-2"><ErrorChart windows={windows} /></div></Panel>
+          <section className="panel px-3.5 pt-2.5 pb-1"><ErrorChart windows={windows} /></section>
         </div>
         <Features monitor={m} window={window.data} chosen={chosen} windows={windows} loading={window.isPending && Boolean(chosen)} error={window.error} retry={() => void window.refetch()} stale={window.isPlaceholderData}
           open={search.feature} onOpen={(name) => void navigate({ search: (s) => ({ ...s, feature: name }), replace: true })}
@@ -78,10 +79,6 @@ export function MonitorPage(): ReactNode {
       </Confirm>
     </Page>
   )
-}
-
-function errorUnit(windows: readonly WindowSummary[]): string {
-  return windows.findLast((w) => w.performance)?.performance?.metric.toUpperCase() ?? ''
 }
 
 function Lanes({ windows, monitor, chosen, onChoose }: { windows: readonly WindowSummary[]; monitor: Monitor; chosen: string | undefined; onChoose: (id: string) => void }) {
@@ -124,7 +121,7 @@ function ErrorChart({ windows }: { windows: readonly WindowSummary[] }) {
   const height = 132
   return (
     <Suspense fallback={<div style={{ height }} />}>
-      <TimeSeries title={last?.performance ? `${last.performance.metric} on labelled predictions` : 'Labelled error'} time x={x} height={height - 18} xLabel={(at) => dateOf(new Date(at * 1000).toISOString())}
+      <TimeSeries title="Error" big unit={last?.performance ? `${metricName(last.performance.metric)}, on labelled predictions` : 'on labelled predictions'} time x={x} height={height - 18} xLabel={(at) => dateOf(new Date(at * 1000).toISOString())}
         series={[{ id: 'real', label: 'realised', color: 'var(--text-1)', values: windows.map((w) => w.performance?.value ?? null), width: 1.8, points: known.length < 3 }]}
         limits={[...(limit ? [{ value: limit, label: `limit ${num(limit)}`, tone: 'bad' as const }] : []), ...(base ? [{ value: base, label: `training ${num(base)}` }] : [])]}
         shade={pending ? [{ from: Date.parse(last.to) / 1000, to: Date.parse(end.to) / 1000 }] : []} events={pending ? [{ x: Date.parse(last.to) / 1000, label: 'labels end here' }] : []}
@@ -195,7 +192,7 @@ function WindowFacts({ window: w, full }: { window: WindowSummary; full: Monitor
   const p = w.performance
   const facts: [string, string][] = [
     ['Predictions', count(w.count)], ['Failed', count(w.errors ?? 0)], ['Latency p95', w.latency?.p95 != null ? `${num(w.latency.p95)} ms` : ''], ['Labelled', p ? `${count(p.labelled)} of ${count(w.count)}` : ''],
-    [p?.metric.toUpperCase() ?? 'Error', p?.value != null ? num(p.value) : ''], ['RMSE', p?.rmse != null ? num(p.rmse) : ''], ['Bias', p?.bias != null ? num(p.bias) : ''], ['Features', full ? count(full.features.length) : ''],
+    [p ? metricName(p.metric) : 'Error', p?.value != null ? num(p.value) : ''], ['RMSE', p?.rmse != null ? num(p.rmse) : ''], ['Bias', p?.bias != null ? num(p.bias) : ''], ['Features', full ? count(full.features.length) : ''],
   ]
   return (
     <section className="panel flex flex-wrap gap-x-8 gap-y-1 px-3.5 py-2.5 text-sm">

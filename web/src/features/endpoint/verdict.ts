@@ -39,7 +39,7 @@ export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, r
     const step = currentStep(rollout)
     const passed = rollout.steps.filter((s) => s.state === 'passed').length
     const waits = step?.checks?.find((c) => c.verdict === 'inconclusive')
-    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` ${waits.name} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
+    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check ${waits.name} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
     return out
   }
   if (!stats || stats.totals.count === 0) {

@@ -1,5 +1,6 @@
 import type { Monitor, Verdict, WindowSummary } from '@/lib/api/types'
 import { ago, num, plural } from '@/lib/format'
+import { metricName } from '@/lib/metrics'
 import { worst } from '@/lib/states'
 import { countWord, insideLimits, listed, toLimit } from '@/lib/verdict'
 
@@ -50,7 +51,7 @@ export function monitorVerdict(m: Monitor, windows: readonly WindowSummary[], la
     const limit = p.threshold
     const bad = m.state.performance === 'breach' || m.state.performance === 'watch'
     const join = out.length > 0 ? (bad ? ', and the' : '; the') : 'The'
-    out.push({ text: `${join} ${p.metric} is ` }, { text: num(p.value), strong: bad }, { text: limit ? `, ${toLimit(p.value, limit)} of ${num(limit)}` : p.baseline ? ` against ${num(p.baseline)} at training` : '' })
+    out.push({ text: `${join} ${metricName(p.metric)} is ` }, { text: num(p.value), strong: bad }, { text: limit ? `, ${toLimit(p.value, limit)} of ${num(limit)}` : p.baseline ? ` against ${num(p.baseline)} at training` : '' })
   }
   if (out.length > 0) out.push({ text: '.' })
   if (drifted.length === 0) out.unshift({ text: insideLimits(m.features.length, m.features.length, 'feature', m.updated_at, now), strong: true }, { text: p && p.value !== null ? '. ' : '.' })
