@@ -1,0 +1,79 @@
+# The same targets for people and CI. `make` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export GOFLAGS ?= -trimpath
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
+COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS := -s -w -X github.com/modelyard/modelyard/internal/app.version=$(VERSION) -X github.com/modelyard/modelyard/internal/app.commit=$(COMMIT)
+BIN := bin/modelyard
+RACE := ./internal/platform/... ./internal/serving/... ./internal/predlog/... ./internal/routing/... ./internal/monitor/... ./internal/lifecycle/... ./internal/alert/... ./internal/pipeline/... ./internal/infer/pyworker/...
+
+.PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ui bin ## build the web UI and the program (bin/modelyard)
+
+bin: ## build the program alone, with the web UI that is there
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/modelyard
+
+ui: web/node_modules/.stamp ## build the web UI into internal/ui/dist
+	cd web && npm run --silent build
+
+web/node_modules/.stamp: web/package-lock.json
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: ## build everything and tell the whole story on real data
+	@scripts/prereq.sh build
+	@$(MAKE) --no-print-directory build
+	$(BIN) demo $(ARGS)
+
+prereq:
+	@scripts/prereq.sh install
+
+test: prereq build test-go test-race test-web test-pg conformance e2e wheel story ## every test there is; installs what it needs
+
+test-go: ## Go tests on the embedded store
+	MODELYARD_TEST_PYTHON=1 go test ./...
+
+test-race: ## Go tests of the packages with concurrency of their own, with the race detector
+	CGO_ENABLED=1 go test -race $(RACE)
+
+test-pg: ## store tests on PostgreSQL
+	scripts/with-postgres.sh go test ./internal/... -run 'Postgres|postgres|Each|Store|Conformance'
+
+test-web: web/node_modules/.stamp ## types, lint and unit tests of the web UI
+	cd web && npm run --silent check && npm run --silent test
+
+conformance: bin ## the official clients, pinned, against the program
+	MODELYARD_BIN=$(CURDIR)/$(BIN) conformance/run.sh
+
+e2e: build ## the web UI in Chromium
+	MODELYARD_BIN=$(CURDIR)/$(BIN) test/e2e/run.sh
+
+story: build ## the whole demo as one test, with kill -9 at seeded moments
+	MODELYARD_BIN=$(CURDIR)/$(BIN) test/story/run.sh
+
+wheel: bin ## build the Python wheel, install it in a fresh environment and start it
+	scripts/wheel.sh test
+
+dist: build ## binaries for Linux and macOS, and the Python wheels
+	scripts/dist.sh
+
+lint: ## golangci-lint
+	golangci-lint run ./...
+
+verify: docs ## regenerate what is generated and fail when it differs
+	git diff --exit-code -- docs/reference web/src/lib/api
+
+docs: ## regenerate the reference pages
+	go run ./internal/tools/docs
+
+bench: build ## the figures in bench/
+	bench/run.sh
+
+clean: ## remove what was built
+	rm -rf bin dist internal/ui/dist/* web/node_modules
+	touch internal/ui/dist/.gitkeep

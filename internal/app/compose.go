@@ -1,0 +1,81 @@
+package app
+
+import (
+	"os/user"
+
+	"github.com/modelyard/modelyard/internal/auth"
+	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evaluation"
+	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/pipeline"
+	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/protocol/mlflow"
+	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/tracking"
+)
+
+// compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
+func (s *Server) compose() ([]domain, error) {
+	f := &s.f
+	who := auth.New(auth.Deps{Token: f.cfg.Token, User: localUser(), Clock: f.clock})
+	f.router = httpx.New(httpx.Options{Version: Version(), Guard: who.Guard, Log: f.log.With("component", "http"), Metrics: f.metrics, Hosts: f.cfg.AllowedHosts()})
+	who.Routes(f.router)
+	s.metaRoutes()
+
+	var ds []domain
+
+	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
+	track.Subscribe()
+	track.Routes(f.router)
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+
+	steps, err := s.pipelines(track)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	steps.Subscribe()
+	steps.Routes(f.router)
+
+	source := &sources{runs: track, files: f.files}
+	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics,
+		ResolveSource: source.resolve})
+	source.models = models
+	models.Routes(f.router)
+	models.Subscribe()
+	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
+
+	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	data.Routes(f.router)
+	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
+
+	gates, err := f.gates(models, data)
+	if err != nil {
+		return nil, err
+	}
+	gates.Routes(f.router)
+	gates.Subscribe()
+	ds = append(ds, domain{name: "evaluation", migrations: []db.Migrations{evaluation.Migrations()}})
+	served, err := s.serve(models)
+	if err != nil {
+		return nil, err
+	}
+	ds = append(ds, served...)
+
+	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
+		Facts: governance.Facts{Version: versionFacts(models)}})
+	govern.Routes(f.router)
+	govern.Subscribe()
+	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
+	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+	return ds, nil
+}
+
+// localUser names the one user of a server without accounts.
+func localUser() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "local"
+}

@@ -1,0 +1,45 @@
+// Package experiment holds the commands on experiments.
+package experiment
+
+import (
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/modelyard/modelyard/client"
+	"github.com/modelyard/modelyard/internal/cli/cmdutil"
+)
+
+const root = "api/v1/experiments"
+
+// New is `modelyard experiment`.
+func New(f *cmdutil.Factory) *cobra.Command {
+	cmd := &cobra.Command{Use: "experiment", Short: "Experiments: groups of runs", Aliases: []string{"experiments", "exp"}}
+	cmd.AddCommand(&cobra.Command{
+		Use: "list", Short: "List experiments, newest first", Args: cmdutil.Args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.ShowList(cmd.Context(), "/"+root, nil, 0, "no experiments yet: point an MLflow client at this server and log a run",
+				cmdutil.Col("id", "id"), cmdutil.Col("name", "name"), cmdutil.AgoCol("updated", "updated_at"))
+		},
+	}, &cobra.Command{
+		Use: "get <id>", Short: "Show one experiment", Args: cmdutil.Args("<id>"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Fetch(cmd.Context(), client.P(root, args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return f.Describe(o, cmdutil.Pair{Key: "id", Value: o.Str("id")}, cmdutil.Pair{Key: "name", Value: o.Str("name")}, cmdutil.Pair{Key: "state", Value: o.Str("lifecycle")},
+				cmdutil.Pair{Key: "created", Value: o.Str("created_at")}, cmdutil.Pair{Key: "tags", Value: o.Str("tags")})
+		},
+	}, &cobra.Command{
+		Use: "create <name>", Short: "Make an experiment", Args: cmdutil.Args("<name>"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root, map[string]string{"name": args[0]})
+			if err != nil {
+				return err
+			}
+			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
+		},
+	})
+	return cmd
+}

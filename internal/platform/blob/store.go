@@ -1,0 +1,211 @@
+// Package blob keeps file contents by their SHA-256 (Store) and names for them (Files): a root such as "runs/<id>" holds paths, each
+// path points at contents. Equal contents are stored once. Clients never name a storage location.
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/id"
+)
+
+// Digest is the lower-case hex SHA-256 of some contents.
+type Digest string
+
+// Valid reports whether d has the shape of a digest.
+func (d Digest) Valid() bool {
+	if len(d) != 64 {
+		return false
+	}
+	for _, c := range []byte(d) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// Store keeps contents by digest. Contents never change.
+type Store interface {
+	// Put stores all of r durably and gives its digest and size in bytes.
+	Put(ctx context.Context, r io.Reader) (Digest, int64, error)
+	// Open reads contents; what is read is checked, and reading to the end of altered contents gives an error instead of io.EOF.
+	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
+	// Delete removes contents; removing what is not there is no error.
+	Delete(ctx context.Context, d Digest) error
+}
+
+// Local is a Store in a folder.
+type Local struct{ root *os.Root }
+
+// OpenLocal opens or makes the folder.
+func OpenLocal(dir string) (*Local, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fail("blob.open", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fail("blob.open", err)
+	}
+	if err := root.MkdirAll("tmp", 0o700); err != nil {
+		return nil, fail("blob.open", err)
+	}
+	return &Local{root: root}, sweep(root)
+}
+
+// sweep removes what uploads that never finished left behind.
+func sweep(root *os.Root) error {
+	entries, err := fs.ReadDir(root.FS(), "tmp")
+	if err != nil {
+		return fail("blob.open", err)
+	}
+	for _, e := range entries {
+		_ = root.Remove(filepath.Join("tmp", e.Name()))
+	}
+	return nil
+}
+
+func fail(op string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return errs.E(errs.Exhausted, op, "the disk of the data folder is full", err).WithHint("free some space; nothing was written")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return errs.E(errs.Unavailable, op, "the data folder cannot be written", err).WithHint("check its permissions and that the disk is not mounted read-only")
+	case errors.Is(err, fs.ErrNotExist):
+		return errs.E(errs.NotFound, op, "no such contents", err)
+	}
+	return errs.E(errs.Internal, op, "the blob store failed", err)
+}
+
+func place(d Digest) (dir, name string) {
+	dir = string(d[:2])
+	return dir, filepath.Join(dir, string(d[2:]))
+}
+
+// Put implements Store. The contents are flushed to disk before it returns.
+func (l *Local) Put(ctx context.Context, r io.Reader) (Digest, int64, error) {
+	tmp := filepath.Join("tmp", id.Hex())
+	f, err := l.root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", 0, fail("blob.put", err)
+	}
+	defer func() { _ = f.Close(); _ = l.root.Remove(tmp) }()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), &ctxReader{ctx, r})
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			return "", 0, fail("blob.put", err)
+		}
+		return "", 0, errs.E(errs.Invalid, "blob.put", "the upload broke off", err)
+	}
+	if err := f.Sync(); err != nil {
+		return "", 0, fail("blob.put", err)
+	}
+	d := Digest(hex.EncodeToString(h.Sum(nil)))
+	dir, name := place(d)
+	if _, err := l.root.Stat(name); err == nil {
+		return d, n, nil // the same contents are there already
+	}
+	if err := l.root.MkdirAll(dir, 0o700); err != nil {
+		return "", 0, fail("blob.put", err)
+	}
+	if err := l.root.Rename(tmp, name); err != nil {
+		return "", 0, fail("blob.put", err)
+	}
+	return d, n, l.syncDir(dir)
+}
+
+func (l *Local) syncDir(dir string) error {
+	d, err := l.root.Open(dir)
+	if err != nil {
+		return fail("blob.put", err)
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil {
+		return fail("blob.put", err)
+	}
+	return nil
+}
+
+// Open implements Store.
+func (l *Local) Open(_ context.Context, d Digest) (io.ReadSeekCloser, error) {
+	if !d.Valid() {
+		return nil, errs.Invalidf("blob.open", "%q is not a SHA-256 digest", string(d))
+	}
+	_, name := place(d)
+	f, err := l.root.Open(name)
+	if err != nil {
+		return nil, fail("blob.open", err)
+	}
+	return &verified{f: f, want: d, h: sha256.New()}, nil
+}
+
+// Delete implements Store.
+func (l *Local) Delete(_ context.Context, d Digest) error {
+	if !d.Valid() {
+		return errs.Invalidf("blob.delete", "%q is not a SHA-256 digest", string(d))
+	}
+	_, name := place(d)
+	if err := l.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail("blob.delete", err)
+	}
+	return nil
+}
+
+// Close gives the folder back.
+func (l *Local) Close() error { return l.root.Close() }
+
+// verified hashes while it is read from start to end; a reader that seeks reads unverified ranges.
+type verified struct {
+	f      *os.File
+	want   Digest
+	h      hash.Hash
+	seeked bool
+}
+
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.f.Read(p)
+	if v.seeked {
+		return n, err
+	}
+	v.h.Write(p[:n])
+	if errors.Is(err, io.EOF) && Digest(hex.EncodeToString(v.h.Sum(nil))) != v.want {
+		return n, errs.E(errs.Internal, "blob.read", fmt.Sprintf("contents %.12s are damaged on disk", v.want), nil).WithHint("restore them from a backup")
+	}
+	return n, err
+}
+
+func (v *verified) Seek(offset int64, whence int) (int64, error) {
+	pos, err := v.f.Seek(offset, whence)
+	v.seeked = true
+	if err == nil && pos == 0 { // back at the start: verify again
+		v.seeked = false
+		v.h.Reset()
+	}
+	return pos, err
+}
+
+func (v *verified) Close() error { return v.f.Close() }
+
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

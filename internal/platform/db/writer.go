@@ -1,0 +1,234 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
+)
+
+// maxBatch bounds how many callers share one commit, so that the first does not wait for all that come after.
+const maxBatch = 256
+
+type call struct {
+	db   *DB
+	fn   func(tx *Tx) error
+	tx   *Tx
+	err  error
+	done chan struct{}
+}
+
+// writer is SQLite's one writing connection. It has no goroutine of its own: the first caller that takes the lead runs the functions
+// of all who wait.
+type writer struct {
+	pool   *sql.DB
+	conn   *sql.Conn
+	opts   Options
+	lead   chan struct{} // holds one token: who has it may use conn
+	leader atomic.Int64  // goroutine that runs functions now
+
+	mu     sync.Mutex
+	queue  []*call
+	closed bool
+
+	stmts map[string]*sql.Stmt
+}
+
+func newWriter(pool *sql.DB, conn *sql.Conn, o Options) *writer {
+	return &writer{pool: pool, conn: conn, opts: o, lead: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
+}
+
+func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error {
+	gid := goroutineID()
+	if w.leader.Load() == gid {
+		return errNested
+	}
+	c := &call{db: d, fn: fn, done: make(chan struct{})}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return errs.E(errs.Unavailable, "db.write", "the store is closing", nil)
+	}
+	w.queue = append(w.queue, c)
+	w.mu.Unlock()
+	for {
+		select {
+		case <-c.done:
+			return c.err
+		case w.lead <- struct{}{}:
+			if batch := w.take(); len(batch) > 0 {
+				w.leader.Store(gid)
+				w.run(batch)
+				w.leader.Store(0)
+			}
+			<-w.lead
+		case <-ctx.Done():
+			if w.withdraw(c) {
+				return ctx.Err()
+			}
+			<-c.done // somebody runs it already; its outcome is what counts
+			return c.err
+		}
+	}
+}
+
+func (w *writer) take() []*call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.queue), maxBatch)
+	batch := w.queue[:n:n]
+	w.queue = append([]*call(nil), w.queue[n:]...)
+	return batch
+}
+
+func (w *writer) withdraw(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, q := range w.queue {
+		if q == c {
+			w.queue = append(w.queue[:i], w.queue[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// run executes a batch in one transaction and tells each caller how its part went. A function that fails is rolled back to its
+// savepoint and the others go on; when the transaction itself breaks (disk full, COMMIT fails) all of them fail.
+func (w *writer) run(batch []*call) {
+	ctx := context.Background() // the shared commit must not end with one caller's deadline
+	err := w.raw(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		for _, c := range batch {
+			if err = w.one(ctx, c, len(batch) > 1); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			if w.opts.BeforeCommit != nil {
+				w.opts.BeforeCommit()
+			}
+			err = w.raw(ctx, "COMMIT")
+		}
+		if err != nil {
+			_ = w.raw(ctx, "ROLLBACK")
+		}
+	}
+	for _, c := range batch {
+		switch {
+		case err != nil && c.err == nil:
+			c.err = wrap("db.write", err)
+		case err == nil && c.err == nil:
+			for _, f := range c.tx.after {
+				f()
+			}
+		}
+		close(c.done)
+	}
+}
+
+// one runs a single function. The error it returns means the whole transaction is lost.
+func (w *writer) one(ctx context.Context, c *call, savepoint bool) error {
+	c.tx = &Tx{ctx: ctx, db: c.db, exec: w.exec, query: w.query, row: w.row}
+	if !savepoint {
+		if c.err = safely(c.fn, c.tx); c.err != nil {
+			return c.err
+		}
+		return nil
+	}
+	if err := w.raw(ctx, "SAVEPOINT part"); err != nil {
+		return err
+	}
+	if c.err = safely(c.fn, c.tx); c.err != nil {
+		if err := w.raw(ctx, "ROLLBACK TO part"); err != nil {
+			return err
+		}
+	}
+	return w.raw(ctx, "RELEASE part")
+}
+
+func (w *writer) raw(ctx context.Context, query string) error {
+	_, err := w.exec(ctx, query)
+	return err
+}
+
+// maxStatements bounds the cache of prepared statements; texts past it (long dynamic lists) are prepared each time.
+const maxStatements = 512
+
+func (w *writer) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := w.stmts[query]; ok {
+		return s, nil
+	}
+	if len(w.stmts) >= maxStatements {
+		return nil, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = s
+	return s, nil
+}
+
+func (w *writer) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := w.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return w.conn.ExecContext(ctx, query, args...)
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func (w *writer) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := w.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return w.conn.QueryContext(ctx, query, args...)
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+func (w *writer) row(ctx context.Context, query string, args ...any) *sql.Row {
+	s, err := w.prepare(ctx, query)
+	if err != nil || s == nil {
+		return w.conn.QueryRowContext(ctx, query, args...)
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.lead <- struct{}{} // wait for the batch that runs
+	for _, s := range w.stmts {
+		_ = s.Close()
+	}
+	_, _ = w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	err := w.conn.Close()
+	if e := w.pool.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// goroutineID reads the number in "goroutine 42 [running]:". Go offers no other way to see that a function calls back into its own
+// transaction, which would otherwise wait for itself for ever. About 1 µs, beside a commit of at least 50.
+func goroutineID() int64 {
+	var buf [64]byte
+	b := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
+	if i := bytes.IndexByte(b, ' '); i > 0 {
+		n, _ := strconv.ParseInt(string(b[:i]), 10, 64)
+		return n
+	}
+	return -1
+}

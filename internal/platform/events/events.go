@@ -1,0 +1,359 @@
+// Package events is the event log: every change is told by an event inserted in the transaction of the change (outbox). One sequencer
+// then numbers the events and chains their hashes, and in the same transaction enqueues a job for each listener. So an event is
+// dispatched exactly when it is in the chain, and a listener hears it at least once.
+//
+// The log is the audit trail: the chain shows when a past event was altered, removed or inserted.
+package events
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/modelyard/modelyard/internal/platform/actor"
+	"github.com/modelyard/modelyard/internal/platform/clock"
+	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/id"
+	"github.com/modelyard/modelyard/internal/platform/jobs"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations are the tables of this package.
+func Migrations() db.Migrations { return db.Migrations{Domain: "events", FS: migrations} }
+
+// Resource is what an event is about, by kind and the id its users know ("model", "bike-demand").
+type Resource struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// Event is one entry of the log.
+type Event struct {
+	ID        string          `json:"id"`
+	Seq       int64           `json:"seq"`
+	Type      string          `json:"type"` // domain.noun.what_happened, e.g. registry.version.created
+	Resource  Resource        `json:"resource"`
+	Actor     actor.Actor     `json:"actor"`
+	RequestID string          `json:"request_id,omitempty"`
+	At        time.Time       `json:"at"`
+	Data      json.RawMessage `json:"data"`
+	PrevHash  string          `json:"prev_hash,omitempty"`
+	Hash      string          `json:"hash,omitempty"`
+}
+
+// Decode reads the event's data into v, a struct of the listener's own.
+func (e Event) Decode(v any) error {
+	if err := json.Unmarshal(e.Data, v); err != nil {
+		return errs.E(errs.Invalid, "events.decode", "data of event "+e.Type, err)
+	}
+	return nil
+}
+
+// Listener hears events. Types match exactly, or by prefix with a final "*". Events reach one listener in order unless one fails and
+// is retried, so what a listener does must not depend on order alone.
+type Listener struct {
+	Name   string // unique, e.g. "monitor.endpoint_created"
+	Types  []string
+	Handle func(ctx context.Context, e Event) error
+}
+
+func (l Listener) hears(typ string) bool {
+	for _, t := range l.Types {
+		if t == typ {
+			return true
+		}
+		if p, ok := strings.CutSuffix(t, "*"); ok && strings.HasPrefix(typ, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Deps of a Log.
+type Deps struct {
+	DB    *db.DB
+	Jobs  *jobs.Queue
+	Clock clock.Clock
+	Log   *slog.Logger
+}
+
+// Log is the event log.
+type Log struct {
+	d    Deps
+	wake chan struct{}
+
+	mu        sync.RWMutex
+	listeners []Listener
+	watchers  map[int]chan Event
+	nextWatch int
+}
+
+// NewLog makes the log; add listeners before Run.
+func NewLog(d Deps) *Log {
+	return &Log{d: d, wake: make(chan struct{}, 1), watchers: map[int]chan Event{}}
+}
+
+// Listen registers a listener.
+func (l *Log) Listen(li Listener) {
+	l.mu.Lock()
+	l.listeners = append(l.listeners, li)
+	l.mu.Unlock()
+	l.d.Jobs.Handle("hear:"+li.Name, func(ctx context.Context, j jobs.Job) error {
+		var ref struct{ Event string }
+		if err := json.Unmarshal(j.Payload, &ref); err != nil {
+			return errs.E(errs.Invalid, "events.hear", "payload", err)
+		}
+		e, err := l.Get(ctx, ref.Event)
+		if err != nil {
+			return err
+		}
+		return li.Handle(ctx, e)
+	}, jobs.Options{})
+}
+
+// Append tells of a change, inside its transaction. ctx gives the actor and the request.
+func (l *Log) Append(ctx context.Context, tx *db.Tx, typ string, r Resource, data any) error {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return errs.E(errs.Internal, "events.append", "data of "+typ, err)
+	}
+	a := actor.From(ctx)
+	_, err = tx.Exec(`INSERT INTO event (id, seq, type, resource_kind, resource_id, actor_type, actor_id, request_id, at, data, prev_hash, hash)
+		VALUES (?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, '', '')`,
+		id.New(), typ, r.Kind, r.ID, string(a.Type), a.ID, actor.Request(ctx), clock.Micros(l.d.Clock.Now()), string(b))
+	tx.AfterCommit(l.Wake)
+	return err
+}
+
+// Wake makes the sequencer look for new events now.
+func (l *Log) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	sequenceBatch = 500
+	idlePoll      = time.Second // how late events of another process may be sequenced
+)
+
+// Run sequences and dispatches until ctx ends.
+func (l *Log) Run(ctx context.Context) error {
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for {
+		for {
+			n, err := l.sequence(ctx)
+			if err != nil && ctx.Err() == nil {
+				l.d.Log.Error("cannot sequence events", "error", err)
+			}
+			if err != nil || n < sequenceBatch {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// sequence numbers what waits. On PostgreSQL the serializable transaction makes a second sequencer collide and retry, so there is
+// one order whoever runs it.
+func (l *Log) sequence(ctx context.Context) (int, error) {
+	var waiting int
+	if err := l.d.DB.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM event WHERE seq IS NULL LIMIT 1) w").Scan(&waiting); err != nil || waiting == 0 {
+		return 0, err
+	}
+	var batch []Event
+	err := l.d.DB.Write(ctx, func(tx *db.Tx) error {
+		batch = nil
+		seq, prev := int64(0), ""
+		err := tx.QueryRow("SELECT seq, hash FROM event WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1").Scan(&seq, &prev)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq IS NULL ORDER BY id LIMIT ?", sequenceBatch)
+		if err != nil {
+			return err
+		}
+		if batch, err = collect(rows); err != nil {
+			return err
+		}
+		for i := range batch {
+			e := &batch[i]
+			seq++
+			e.Seq, e.PrevHash = seq, prev
+			e.Hash = e.chainHash()
+			prev = e.Hash
+			if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
+				return err
+			}
+			if err := l.dispatch(tx, *e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		l.tell(batch)
+	}
+	return len(batch), err
+}
+
+func (l *Log) dispatch(tx *db.Tx, e Event) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, li := range l.listeners {
+		if !li.hears(e.Type) {
+			continue
+		}
+		err := l.d.Jobs.Enqueue(tx, jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: struct{ Event string }{e.ID}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chainHash is SHA-256 over the event's fields, each preceded by its length, and the previous hash.
+func (e Event) chainHash() string {
+	h := sha256.New()
+	for _, s := range []string{e.PrevHash, strconv.FormatInt(e.Seq, 10), e.ID, e.Type, e.Resource.Kind, e.Resource.ID, string(e.Actor.Type),
+		e.Actor.ID, e.RequestID, strconv.FormatInt(clock.Micros(e.At), 10), string(e.Data)} {
+		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Verify walks the whole chain. It returns the number of events, and Precondition naming the first one that does not fit.
+func (l *Log) Verify(ctx context.Context) (int64, error) {
+	prev, seq := "", int64(0)
+	for {
+		batch, err := l.List(ctx, Filter{After: seq, Limit: 1000, Ascending: true})
+		if err != nil || len(batch) == 0 {
+			return seq, err
+		}
+		for _, e := range batch {
+			if e.Seq != seq+1 || e.PrevHash != prev || e.chainHash() != e.Hash {
+				return seq, errs.E(errs.Precondition, "events.verify", "the chain breaks at event "+strconv.FormatInt(seq+1, 10), nil).
+					WithHint("an entry was changed, removed or inserted outside of Modelyard; compare with a backup")
+			}
+			seq, prev = e.Seq, e.Hash
+		}
+	}
+}
+
+const columns = "id, coalesce(seq, 0), type, resource_kind, resource_id, actor_type, actor_id, request_id, at, data, prev_hash, hash"
+
+func collect(rows *sql.Rows) ([]Event, error) {
+	defer func() { _ = rows.Close() }()
+	out := []Event{}
+	for rows.Next() {
+		var e Event
+		var at int64
+		var typ, data string
+		if err := rows.Scan(&e.ID, &e.Seq, &e.Type, &e.Resource.Kind, &e.Resource.ID, &typ, &e.Actor.ID, &e.RequestID, &at, &data, &e.PrevHash, &e.Hash); err != nil {
+			return nil, err
+		}
+		e.Actor.Type, e.At, e.Data = actor.Type(typ), clock.FromMicros(at), json.RawMessage(data)
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Get reads one event by id.
+func (l *Log) Get(ctx context.Context, eventID string) (Event, error) {
+	rows, err := l.d.DB.Query(ctx, "SELECT "+columns+" FROM event WHERE id = ?", eventID)
+	if err != nil {
+		return Event{}, err
+	}
+	es, err := collect(rows)
+	if err == nil && len(es) == 0 {
+		return Event{}, errs.NotFoundf("events.get", "no event %s", eventID)
+	}
+	if err != nil {
+		return Event{}, err
+	}
+	return es[0], nil
+}
+
+// Filter chooses events of the chain. Empty fields do not filter; TypePrefix "registry." means all of that domain.
+type Filter struct {
+	TypePrefix string
+	Resource   Resource
+	After      int64 // events behind this number in the reading direction; 0: from the start
+	Limit      int
+	Ascending  bool
+}
+
+// List reads events of the chain, newest first unless Ascending.
+func (l *Log) List(ctx context.Context, f Filter) ([]Event, error) {
+	q, args := "SELECT "+columns+" FROM event WHERE seq IS NOT NULL", []any{}
+	add := func(cond string, v any) { q += " AND " + cond; args = append(args, v) }
+	if f.TypePrefix != "" {
+		add("type LIKE ?", f.TypePrefix+"%") // types hold letters, dots and underscores only
+	}
+	if f.Resource.Kind != "" {
+		add("resource_kind = ?", f.Resource.Kind)
+	}
+	if f.Resource.ID != "" {
+		add("resource_id = ?", f.Resource.ID)
+	}
+	order := " ORDER BY seq DESC LIMIT ?"
+	if f.Ascending {
+		add("seq > ?", f.After)
+		order = " ORDER BY seq LIMIT ?"
+	} else if f.After > 0 {
+		add("seq < ?", f.After)
+	}
+	rows, err := l.d.DB.Query(ctx, q+order, append(args, f.Limit)...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows)
+}
+
+// Watch gives sequenced events as they come, for live pages. A watcher that does not keep up misses events rather than slow others.
+// Call stop when done.
+func (l *Log) Watch() (ch <-chan Event, stop func()) {
+	c := make(chan Event, 256)
+	l.mu.Lock()
+	n := l.nextWatch
+	l.nextWatch++
+	l.watchers[n] = c
+	l.mu.Unlock()
+	return c, func() {
+		l.mu.Lock()
+		delete(l.watchers, n)
+		l.mu.Unlock()
+	}
+}
+
+func (l *Log) tell(batch []Event) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, e := range batch {
+		for _, c := range l.watchers {
+			select {
+			case c <- e:
+			default:
+			}
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package mlflow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/modelyard/modelyard/internal/platform/actor"
+	"github.com/modelyard/modelyard/internal/platform/blob"
+	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/tracking"
+)
+
+// Version is the MLflow version whose protocol this is; its clients choose features by it.
+const Version = "3.17.2"
+
+// Deps of an Edge.
+type Deps struct {
+	Tracking *tracking.Service
+	Registry *registry.Service
+	Files    *blob.Files
+	// Source finds the files behind the URI that a model version is made of.
+	Source func(ctx context.Context, uri string) (registry.Source, error)
+	Log    *slog.Logger
+}
+
+// Edge serves the protocol.
+type Edge struct{ d Deps }
+
+// New makes the edge.
+func New(d Deps) *Edge {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Edge{d: d}
+}
+
+// The actions of the routes.
+const (
+	experimentRead  httpx.Action = "experiment:read"
+	experimentWrite httpx.Action = "experiment:write"
+	runRead         httpx.Action = "run:read"
+	runWrite        httpx.Action = "run:write"
+	modelRead       httpx.Action = "model:read"
+	modelWrite      httpx.Action = "model:write"
+)
+
+// Routes registers every path.
+func (e *Edge) Routes(r *httpx.Router) {
+	for _, base := range []string{"/api", "/ajax-api"} {
+		at := func(method, path string, a httpx.Action, h http.HandlerFunc) { r.Handle(method, base+path, a, h) }
+		e.experimentRoutes(at)
+		e.runRoutes(at)
+		e.modelRoutes(at)
+		e.registryRoutes(at)
+		e.versionRoutes(at)
+		e.artifactRoutes(at)
+		e.otherRoutes(at)
+	}
+	e.serverRoutes(r)
+}
+
+// registrar registers one path under one of the two bases.
+type registrar func(method, path string, a httpx.Action, h http.HandlerFunc)
+
+// none is an answer without fields.
+type none struct{}
+
+// maxBody bounds JSON bodies: dataset profiles may have 16 MiB, log-batch has its own limit.
+const (
+	maxBody      = 40 << 20
+	maxBatchBody = 1 << 20
+)
+
+// call makes the handler of one RPC: decode, do, encode.
+func call[I, O any](e *Edge, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
+	return callLimited(e, maxBody, h)
+}
+
+func callLimited[I, O any](e *Edge, limit int64, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		in := new(I)
+		if err := decode(req, limit, in); err != nil {
+			e.fail(w, req, err)
+			return
+		}
+		out, err := h(req.Context(), in)
+		if err != nil {
+			e.fail(w, req, err)
+			return
+		}
+		e.reply(w, req, out)
+	}
+}
+
+func (e *Edge) reply(w http.ResponseWriter, req *http.Request, v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		e.fail(w, req, errs.E(errs.Internal, "mlflow.encode", "cannot encode the answer", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b.Bytes())
+}
+
+// wireError is an error as MLflow sends it.
+type wireError struct {
+	Code    string `json:"error_code"`
+	Message string `json:"message"`
+}
+
+// codeOf is the one table from our kinds to MLflow's codes.
+func codeOf(k errs.Kind) (code string, status int) {
+	switch k {
+	case errs.Invalid:
+		return "INVALID_PARAMETER_VALUE", http.StatusBadRequest
+	case errs.NotFound:
+		return "RESOURCE_DOES_NOT_EXIST", http.StatusNotFound
+	case errs.Conflict:
+		return "RESOURCE_ALREADY_EXISTS", http.StatusBadRequest
+	case errs.Precondition:
+		return "INVALID_STATE", http.StatusConflict
+	case errs.Unauthenticated:
+		return "UNAUTHENTICATED", http.StatusUnauthorized
+	case errs.Forbidden:
+		return "PERMISSION_DENIED", http.StatusForbidden
+	case errs.Exhausted:
+		return "RESOURCE_EXHAUSTED", http.StatusRequestEntityTooLarge
+	case errs.Unavailable:
+		return "TEMPORARILY_UNAVAILABLE", http.StatusServiceUnavailable
+	}
+	return "INTERNAL_ERROR", http.StatusInternalServerError
+}
+
+// fail answers with an error. What went wrong inside us is in the log alone.
+func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
+	kind := errs.KindOf(err)
+	code, status := codeOf(kind)
+	var coded *codedError
+	if errors.As(err, &coded) {
+		code, status = coded.code, coded.status
+	}
+	msg := describe(err)
+	if kind == errs.Internal && coded == nil {
+		id := actor.Request(req.Context())
+		e.d.Log.Error("request failed", "request_id", id, "route", req.Pattern, "error", err)
+		msg = "internal error; look for the request id " + id + " in the server's log"
+	}
+	httpx.WriteJSON(w, status, wireError{code, msg})
+}
+
+// describe is the message of an error for the client: what, which fields, why, and the next step.
+func describe(err error) string {
+	var x *errs.Error
+	if !errors.As(err, &x) {
+		return err.Error()
+	}
+	msg := strings.TrimSuffix(x.Error(), ".")
+	if x.Hint != "" {
+		msg += "; " + x.Hint
+	}
+	return msg
+}
+
+// codedError carries an MLflow code that no kind stands for.
+type codedError struct {
+	code    string
+	status  int
+	message string
+}
+
+func (c *codedError) Error() string { return c.message }

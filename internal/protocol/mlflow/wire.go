@@ -1,0 +1,254 @@
+package mlflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/tracking"
+)
+
+// integer is an int64 that comes as a number or a string and goes out as a number.
+type integer int64
+
+// UnmarshalJSON accepts 5, "5" and 5.0.
+func (n *integer) UnmarshalJSON(b []byte) error {
+	s := string(bytes.Trim(b, `"`))
+	if s == "null" {
+		return nil
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(s, 64)
+		if ferr != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+			return fmt.Errorf("expected a whole number, got %.40s", s)
+		}
+		v = int64(f)
+	}
+	*n = integer(v)
+	return nil
+}
+
+// double is a float64 that may be the strings NaN, Infinity and -Infinity.
+type double float64
+
+// UnmarshalJSON accepts numbers and numbers as strings.
+func (d *double) UnmarshalJSON(b []byte) error {
+	s := string(bytes.Trim(b, `"`))
+	switch s {
+	case "null":
+		return fmt.Errorf("expected a number, got null")
+	case "NaN", "nan":
+		*d = double(math.NaN())
+		return nil
+	case "Infinity", "inf":
+		*d = double(math.Inf(1))
+		return nil
+	case "-Infinity", "-inf":
+		*d = double(math.Inf(-1))
+		return nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return fmt.Errorf("expected a number, got %.40s", s)
+	}
+	*d = double(v)
+	return nil
+}
+
+// MarshalJSON is protobuf's form of a double.
+func (d double) MarshalJSON() ([]byte, error) { return d.append(nil), nil }
+
+func (d double) append(b []byte) []byte {
+	f := float64(d)
+	switch {
+	case math.IsNaN(f):
+		return append(b, `"NaN"`...)
+	case math.IsInf(f, 1):
+		return append(b, `"Infinity"`...)
+	case math.IsInf(f, -1):
+		return append(b, `"-Infinity"`...)
+	}
+	return strconv.AppendFloat(b, f, 'g', -1, 64)
+}
+
+// view is MLflow's ViewType.
+type view string
+
+// UnmarshalJSON accepts the name or protobuf's number.
+func (v *view) UnmarshalJSON(b []byte) error {
+	*v = view(bytes.Trim(b, `"`))
+	return nil
+}
+
+func (v view) of() (tracking.View, error) {
+	switch v {
+	case "", "1", "ACTIVE_ONLY", "null":
+		return tracking.ViewActive, nil
+	case "2", "DELETED_ONLY":
+		return tracking.ViewDeleted, nil
+	case "3", "ALL":
+		return tracking.ViewAll, nil
+	}
+	return "", errs.Invalidf("mlflow.view", "Invalid value %.40q for the view type", string(v)).WithField("view_type", "expected ACTIVE_ONLY, DELETED_ONLY or ALL")
+}
+
+// keyValue is a tag or a parameter on the wire.
+type keyValue struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+func tagsOf(in []keyValue) []tracking.Tag {
+	out := make([]tracking.Tag, len(in))
+	for i, t := range in {
+		out[i] = tracking.Tag(t)
+	}
+	return out
+}
+
+func paramsOf(in []keyValue) []tracking.Param {
+	out := make([]tracking.Param, len(in))
+	for i, p := range in {
+		out[i] = tracking.Param(p)
+	}
+	return out
+}
+
+func fromTags(in []tracking.Tag) []keyValue {
+	out := make([]keyValue, len(in))
+	for i, t := range in {
+		out[i] = keyValue(t)
+	}
+	return out
+}
+
+func fromParams(in []tracking.Param) []keyValue {
+	out := make([]keyValue, len(in))
+	for i, p := range in {
+		out[i] = keyValue(p)
+	}
+	return out
+}
+
+func millis(t time.Time) integer {
+	if t.IsZero() {
+		return 0
+	}
+	return integer(t.UnixMilli())
+}
+
+func fromMillis(ms integer) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms)).UTC()
+}
+
+// missing is MLflow's error for a field that must be there.
+func missing(field string) error {
+	return errs.Invalidf("mlflow.decode", "Missing value for required parameter '%s'", field).WithField(field, "expected a value")
+}
+
+// maxDepth bounds the nesting of bodies; ours need four.
+const maxNesting = 64
+
+// decode fills in from the body, or from the query when there is none (GET, and clients that send DELETE without a body), and from
+// the path values that the struct names by a path tag.
+func decode(req *http.Request, limit int64, in any) error {
+	var body []byte
+	if req.Method != http.MethodGet {
+		var err error
+		if body, err = httpx.ReadBody(req, limit); err != nil {
+			if errs.Is(err, errs.Exhausted) { // MLflow's own answer to a body that is too large
+				return errs.E(errs.Invalid, "mlflow.decode", fmt.Sprintf("the request is larger than %d bytes", limit), nil).WithHint("log it in smaller batches")
+			}
+			return err
+		}
+	}
+	if len(bytes.TrimSpace(body)) > 0 {
+		if tooDeep(body) {
+			return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
+		}
+		if err := json.Unmarshal(body, in); err != nil {
+			return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+		}
+	} else if err := decodeQuery(req, in); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(in).Elem()
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Tag.Get("path"); name != "" {
+			v.Field(i).SetString(req.PathValue(name))
+		}
+	}
+	return nil
+}
+
+func tooDeep(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxNesting {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// query reads the query string; URL.Query would leave out parts that cannot be read, such as those with a semicolon, without a word.
+func query(req *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return nil, errs.E(errs.Invalid, "mlflow.decode", "the query string cannot be read", err)
+	}
+	return q, nil
+}
+
+func decodeQuery(req *http.Request, in any) error {
+	q, err := query(req)
+	if err != nil {
+		return err
+	}
+	v := reflect.ValueOf(in).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		values, ok := q[name]
+		if !ok || len(values) == 0 {
+			continue
+		}
+		f := v.Field(i)
+		switch {
+		case f.Kind() == reflect.String:
+			f.SetString(values[0])
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.String:
+			f.Set(reflect.ValueOf(values))
+		default:
+			text := values[0]
+			if f.Kind() == reflect.Pointer || f.CanAddr() {
+				if err := json.Unmarshal([]byte(text), f.Addr().Interface()); err != nil {
+					return errs.Invalidf("mlflow.decode", "Invalid value %.40q for parameter '%s'", text, name).WithField(name, "expected a number")
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
+)
+
+// Limits of what a client may write.
+const (
+	MaxName        = 256     // bytes of a model name
+	MaxAlias       = 255     // bytes of an alias
+	MaxDescription = 100_000 // bytes
+	MaxTagKey      = 250     // bytes
+	MaxTagValue    = 100_000 // bytes
+	MaxTags        = 1000    // tags of one model or version
+	MaxReason      = 2000    // bytes
+)
+
+// Model is a registered model.
+type Model struct {
+	Name          string            `json:"name"`
+	Description   string            `json:"description"`
+	Tags          map[string]string `json:"tags"`
+	Aliases       map[string]string `json:"aliases"`                  // alias -> version
+	LatestVersion string            `json:"latest_version,omitempty"` // the highest number that is not deleted
+	VersionsCount int               `json:"versions_count"`
+	CreatedAt     time.Time         `json:"created_at"`
+	UpdatedAt     time.Time         `json:"updated_at"`
+
+	id string // internal, survives renaming
+}
+
+// NewModel describes a model to register.
+type NewModel struct {
+	Name        string            `json:"name" doc:"letters, digits, spaces and . _ - ( ) +, at most 256 bytes"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+}
+
+// ModelChange changes a model; nil leaves a field as it is. Tags are merged: a null value removes the tag.
+type ModelChange struct {
+	Name        *string            `json:"name,omitempty" doc:"renames the model"`
+	Description *string            `json:"description,omitempty"`
+	Tags        map[string]*string `json:"tags,omitempty"`
+}
+
+// CheckName checks a model name and gives it in Unicode normal form NFC. Names go into URLs, URIs (models:/name@alias), shells and
+// file names and are compared by people, so the characters are few: Latin letters, digits, inner spaces and . _ - ( ) +. It returns Invalid.
+func CheckName(name string) (string, error) {
+	bad := func(format string, args ...any) (string, error) {
+		return "", errs.Invalidf("registry.name", "the model name is not allowed").WithField("name", format, args...)
+	}
+	if name == "" {
+		return bad("expected a name, it is empty")
+	}
+	if len(name) > MaxName {
+		return bad("expected at most %d bytes, it has %d", MaxName, len(name))
+	}
+	n := norm.NFC.String(name)
+	if norm.NFKC.String(n) != n {
+		return bad("%q holds a look-alike form of a plain character", name)
+	}
+	for _, r := range n {
+		switch {
+		case unicode.Is(unicode.Latin, r), r >= '0' && r <= '9', strings.ContainsRune(" ._-()+", r):
+		default:
+			return bad("%q holds %q: expected Latin letters, digits, spaces and . _ - ( ) +", name, r)
+		}
+	}
+	if strings.Trim(n, " ") != n || strings.HasSuffix(n, ".") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "-") {
+		return bad("%q starts with a dot, a dash or a space, or ends with a dot or a space", name)
+	}
+	return n, nil
+}
+
+// fold is the form in which two names that people would mix up are equal.
+func fold(name string) string { return norm.NFC.String(cases.Fold().String(name)) }
+
+// CheckAlias checks an alias: letters, digits, _ and -, not "latest" and not a version number such as 3 or v3.
+func CheckAlias(alias string) error {
+	bad := func(format string, args ...any) error {
+		return errs.Invalidf("registry.alias", "the alias is not allowed").WithField("alias", format, args...)
+	}
+	switch {
+	case alias == "":
+		return bad("expected an alias such as champion, it is empty")
+	case len(alias) > MaxAlias:
+		return bad("expected at most %d bytes, it has %d", MaxAlias, len(alias))
+	case strings.HasPrefix(alias, "-"):
+		return bad("%q starts with a dash", alias)
+	case strings.EqualFold(alias, "latest"):
+		return bad("latest always means the newest version and cannot be set")
+	}
+	for _, r := range alias {
+		if r > unicode.MaxASCII || r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return bad("%q holds %q: expected letters, digits, _ and -", alias, r)
+		}
+	}
+	if rest := strings.TrimPrefix(strings.ToLower(alias), "v"); rest != "" && strings.Trim(rest, "0123456789") == "" {
+		return bad("%q looks like a version number", alias)
+	}
+	return nil
+}
+
+func checkText(c *errs.Collector, field, v string, most int) {
+	if len(v) > most {
+		c.Add(field, "expected at most %d bytes, it has %d", most, len(v))
+	}
+	if strings.ContainsRune(v, 0) || !validUTF8(v) {
+		c.Add(field, "expected UTF-8 text without NUL")
+	}
+}
+
+func validUTF8(s string) bool { return strings.ToValidUTF8(s, "") == s }
+
+func checkTags(c *errs.Collector, tags map[string]string) {
+	if len(tags) > MaxTags {
+		c.Add("tags", "expected at most %d tags, there are %d", MaxTags, len(tags))
+	}
+	for k, v := range tags {
+		checkTag(c, k, v)
+	}
+}
+
+func checkTag(c *errs.Collector, key, value string) {
+	if key == "" {
+		c.Add("tags", "a tag has an empty key")
+	}
+	checkText(c, "tags.key", key, MaxTagKey)
+	checkText(c, "tags."+key, value, MaxTagValue)
+}

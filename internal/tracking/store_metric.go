@@ -1,0 +1,204 @@
+package tracking
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/errs"
+)
+
+// prepared is a batch made ready outside the transaction: one encoded chunk per metric key.
+type prepared struct {
+	series []series
+	models []Metric // the latest per logged model, key and dataset
+	params []Param
+	tags   []Tag
+}
+
+type series struct {
+	key    string
+	latest Point
+	n      int
+	data   []byte
+}
+
+func prepare(b Batch) (prepared, error) {
+	p := prepared{tags: lastOfEach(b.Tags)}
+	seen := map[string]string{}
+	for _, x := range b.Params {
+		have, ok := seen[x.Key]
+		switch {
+		case !ok:
+			seen[x.Key] = x.Value
+			p.params = append(p.params, x)
+		case have != x.Value:
+			return p, errs.Invalidf("tracking.log", "Duplicate parameter keys have been submitted: %s. Please ensure the request contains only one param value per param key.", clip(x.Key)).
+				WithField("params", "expected one value for %q", clip(x.Key))
+		}
+	}
+	slices.SortFunc(p.params, func(a, b Param) int { return cmp.Compare(a.Key, b.Key) })
+	points := map[string][]Point{}
+	for _, m := range b.Metrics {
+		points[m.Key] = append(points[m.Key], m.Point)
+		if m.ModelID != "" {
+			p.models = append(p.models, m)
+		}
+	}
+	for key, pts := range points {
+		latest := pts[0]
+		for _, x := range pts[1:] {
+			if x.newer(latest) {
+				latest = x
+			}
+		}
+		p.series = append(p.series, series{key, latest, len(pts), encodeChunk(pts)})
+	}
+	slices.SortFunc(p.series, func(a, b series) int { return cmp.Compare(a.key, b.key) }) // one lock order for all writers
+	return p, nil
+}
+
+func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
+	for _, x := range p.params {
+		if err := st.insertParam(tx, r, x); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.series {
+		if err := st.appendSeries(tx, r, s); err != nil {
+			return err
+		}
+	}
+	for _, m := range p.models {
+		if err := st.setModelMetric(tx, r.id, m); err != nil {
+			return err
+		}
+	}
+	for _, t := range p.tags {
+		var err error
+		if t.Key == TagRunName && t.Value != "" {
+			err = st.nameRun(tx, r, t.Value)
+		} else {
+			err = st.setTag(tx, r.exp, r.num, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
+	n, err := tx.Exec("INSERT INTO run_param (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO NOTHING", r.exp, r.num, p.Key, p.Value)
+	if err != nil || n > 0 {
+		return err
+	}
+	var have string
+	if err := tx.QueryRow("SELECT value FROM run_param WHERE exp = ? AND run = ? AND key = ?", r.exp, r.num, p.Key).Scan(&have); err != nil {
+		return err
+	}
+	if have != p.Value {
+		return errs.Invalidf("tracking.log", "Changing param values is not allowed. Param with key='%s' was already logged with value='%s' for run ID='%s'. Attempted logging new value '%s'.",
+			clip(p.Key), clip(have), r.id, clip(p.Value))
+	}
+	return nil
+}
+
+// isNewer is Point.newer in SQL, of the row that is offered against the one that is there.
+const isNewer = `(excluded.step, excluded.ts, COALESCE(excluded.value, -1.7976931348623157e308)) >= (metric_latest.step, metric_latest.ts, COALESCE(metric_latest.value, -1.7976931348623157e308))`
+
+// appendSeries stores one small chunk per key and commit, keeps the latest point, and merges the loose chunks of a key when together
+// they hold chunkTarget points.
+func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
+	var seq, loose int64
+	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose) VALUES (?, ?, ?, ?, ?, ?, 1, ?)
+		ON CONFLICT (exp, run, key) DO UPDATE SET seq = metric_latest.seq + 1, loose = metric_latest.loose + excluded.loose,
+		step = CASE WHEN `+isNewer+` THEN excluded.step ELSE metric_latest.step END,
+		ts = CASE WHEN `+isNewer+` THEN excluded.ts ELSE metric_latest.ts END,
+		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END
+		RETURNING seq, loose`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n).Scan(&seq, &loose)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, s.key, seq, s.n, s.data); err != nil {
+		return err
+	}
+	if loose < chunkTarget {
+		return nil
+	}
+	return st.mergeChunks(tx, r, s.key, seq)
+}
+
+// mergeChunks writes the chunks of a key that are smaller than chunkTarget as one.
+func (st *store) mergeChunks(tx *db.Tx, r runRow, key string, seq int64) error {
+	rows, err := tx.Query("SELECT data FROM metric_chunk WHERE run = ? AND key = ? AND n < ? ORDER BY seq", r.num, key, chunkTarget)
+	if err != nil {
+		return err
+	}
+	points, err := decodeRows(rows)
+	if err != nil {
+		return err
+	}
+	if len(points) > 0 {
+		if _, err := tx.Exec("DELETE FROM metric_chunk WHERE run = ? AND key = ? AND n < ?", r.num, key, chunkTarget); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, key, seq, len(points), encodeChunk(points)); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec("UPDATE metric_latest SET loose = 0 WHERE exp = ? AND run = ? AND key = ?", r.exp, r.num, key)
+	return err
+}
+
+func decodeRows(rows *sql.Rows) ([]Point, error) {
+	defer func() { _ = rows.Close() }()
+	var points []Point
+	for rows.Next() {
+		var data sql.RawBytes
+		if err := rows.Scan(&data); err != nil {
+			return nil, err
+		}
+		var err error
+		if points, err = decodeChunk(data, points); err != nil {
+			return nil, err
+		}
+	}
+	return points, rows.Err()
+}
+
+func (st *store) history(ctx context.Context, runID, key string) ([]Point, error) {
+	rows, err := st.db.Query(ctx, "SELECT c.data FROM metric_chunk c WHERE c.run = (SELECT num FROM run WHERE id = ?) AND c.key = ? ORDER BY c.seq", runID, key)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRows(rows)
+}
+
+// setModelMetric keeps the latest value that a run measured of a logged model; metrics of models that are not here are kept with the
+// run alone.
+func (st *store) setModelMetric(tx *db.Tx, runID string, m Metric) error {
+	var have Point
+	var v sql.NullFloat64
+	err := tx.QueryRow("SELECT step, ts, value FROM logged_model_metric WHERE model_id = ? AND key = ? AND dataset_name = ? AND dataset_digest = ? AND run_id = ?",
+		m.ModelID, m.Key, m.DatasetName, m.DatasetDigest, runID).Scan(&have.Step, &have.Time, &v)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		have = Point{Step: math.MinInt64, Time: math.MinInt64, Value: math.NaN()}
+	case err != nil:
+		return err
+	default:
+		have.Value = orNaN(v)
+	}
+	if !m.newer(have) {
+		return nil
+	}
+	_, err = tx.Exec(`INSERT INTO logged_model_metric (model_id, key, dataset_name, dataset_digest, run_id, step, ts, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (model_id, key, dataset_name, dataset_digest, run_id) DO UPDATE SET step = excluded.step, ts = excluded.ts, value = excluded.value`,
+		m.ModelID, m.Key, m.DatasetName, m.DatasetDigest, runID, m.Step, m.Time, nullNaN(m.Value))
+	return err
+}
