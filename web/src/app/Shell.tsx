@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
 import { CircleHelp, Menu as MenuIcon, Monitor, Moon, Search, Sun } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
+import { who } from '@/lib/actor'
 import { tokenNeeded } from '@/lib/api/http'
 import { liveState } from '@/lib/api/live'
 import { q } from '@/lib/api/queries'
@@ -143,7 +144,8 @@ function ThemeMenu() {
 
 function Who() {
   const { data } = useQuery(q.session())
-  if (!data) return null
+  if (!data?.actor) return null
+  const { name } = who(data.actor)
   const note = data.authentication === 'none' ? 'This server listens on this machine only and asks for no account.' : 'Signed in with a token.'
-  return <Tooltip text={`${data.actor}. ${note}`} side="bottom"><span className="ava" tabIndex={0} role="img" aria-label={data.actor}>{initials(data.actor)}</span></Tooltip>
+  return <Tooltip text={`${name}. ${note}`} side="bottom"><span className="ava" tabIndex={0} role="img" aria-label={name}>{initials(name)}</span></Tooltip>
 }

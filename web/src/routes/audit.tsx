@@ -2,6 +2,7 @@ import { useInfiniteQuery, useMutation } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { ShieldCheck } from 'lucide-react'
 import { useMemo, type ReactNode } from 'react'
+import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import type { Event, List } from '@/lib/api/types'
 import { tell } from '@/lib/events'
@@ -28,7 +29,7 @@ function utc(t: string): string {
 
 const columns: Column<Event>[] = [
   { id: 'time', header: 'Time, UTC', cell: (e) => <span className="mono" title={absolute(e.time)}>{utc(e.time)}</span>, width: 176 },
-  { id: 'actor', header: 'Who', cell: (e) => e.actor, width: 150 },
+  { id: 'actor', header: 'Who', cell: (e) => { const w = who(e.actor); return <span className={w.system ? 'text-2' : ''} title={e.actor}>{w.name}</span> }, width: 150 },
   { id: 'what', header: 'What happened', cell: (e) => { const t = tell(e); return <span>{t.to ? <Go to={t.to} className="strong hover:underline">{t.subject}</Go> : <b>{t.subject}</b>} <span className="text-2">{t.what}</span></span> } },
   { id: 'type', header: 'Event', cell: (e) => <span className="mono text-2">{e.type}</span>, width: 250 },
   { id: 'seq', header: 'Number', num: true, cell: (e) => <span className="text-3">{e.seq !== undefined ? count(e.seq) : ''}</span>, width: 90 },
@@ -76,7 +77,7 @@ function EventDrawer({ event: e, onClose, onThing }: { event: Event; onClose: ()
   const to = t.to ?? pageOf(e.resource.kind, e.resource.id)
   return (
     <Drawer label="Event" title={<>{t.subject} <span className="text-2 font-normal">{t.what}</span></>} onClose={onClose} footer={<><button type="button" className="btn" onClick={onThing}>All of this {e.resource.kind.replace('_', ' ')}</button>{to && <Go className="btn pri" to={to}>Open it</Go>}</>}>
-      <div className="ds"><KeyValues items={[['When', absolute(e.time)], ['Who', e.actor], ['Event', <span key="t" className="mono">{e.type}</span>], ['Thing', <span key="r" className="mono">{e.resource.kind}:{e.resource.id}</span>], ['Number', e.seq !== undefined ? String(e.seq) : ''], ['Hash', e.hash ? <span key="h" className="mono">{e.hash}</span> : '']]} /></div>
+      <div className="ds"><KeyValues items={[['When', absolute(e.time)], ['Who', <span key="w" className="mono">{e.actor}</span>], ['Event', <span key="t" className="mono">{e.type}</span>], ['Thing', <span key="r" className="mono">{e.resource.kind}:{e.resource.id}</span>], ['Number', e.seq !== undefined ? String(e.seq) : ''], ['Hash', e.hash ? <span key="h" className="mono">{e.hash}</span> : '']]} /></div>
       <div className="ds"><div className="sec">Data</div><JsonView value={e.data} /></div>
     </Drawer>
   )

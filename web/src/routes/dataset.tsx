@@ -5,6 +5,7 @@ import { useMemo, type ReactNode } from 'react'
 import { BarChart } from '@/charts/BarChart'
 import { Histogram, MiniHistogram, type HistogramData } from '@/charts/Histogram'
 import { schemaDiff } from '@/features/dataset/diff'
+import { who } from '@/lib/actor'
 import { address } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { DatasetVersion, ProfileColumn } from '@/lib/api/types'
@@ -45,7 +46,7 @@ export function DatasetPage(): ReactNode {
   const data = `/api/v1/datasets/${encodeURIComponent(name)}/versions/${v.version}/data`
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare status={<Pill kind={contract.kind}>{v.contract ? (contract.kind === 'ok' ? 'Contract met' : contract.word) : 'No contract'}</Pill>}
-      meta={<>{count(v.rows)} rows, {bytes(v.size_bytes)}, <Time at={v.created_at} />{v.created_by && ` by ${v.created_by}`}</>}
+      meta={<>{count(v.rows)} rows, {bytes(v.size_bytes)}, <Time at={v.created_at} />{v.created_by && ` by ${who(v.created_by).name}`}</>}
       actions={<><Go className="btn ghost" to={href.lineage(`dataset_version:${name}/${v.version}`)}>Who uses it</Go><a className="btn" href={address(data, { format: 'csv' })} download><Download size={14} />CSV</a><a className="btn" href={address(data, { format: 'parquet' })} download>Parquet</a></>}
       verdict={<Verdict v={v} before={before.data} />}
       tabs={<Tabs value={tab} items={[{ value: 'profile', label: 'Profile', count: v.columns.length }, { value: 'rows', label: 'Rows' }, { value: 'contract', label: 'Contract' }]} />}>
@@ -118,12 +119,18 @@ function Profile({ v, before, open, onOpen }: { v: DatasetVersion; before: Datas
             <div className="grid gap-6 cols:grid-cols-[minmax(0,1fr)_240px]">
               <div className="min-w-0"><div className="ctitle">Distribution <small>share of rows{h?.current && before ? `; outline: v${before.version}` : ''}</small></div>
                 {!h ? <p className="text-3 text-sm">No histogram is kept for this type.</p> : h.labels && h.labels.length > 8 ? <BarChart name={c.name} rows={h.labels.slice(0, 12).map((label, i) => ({ label, value: h.reference[i]! / Math.max(1, v.rows) }))} format={(x) => pct(x)} /> : <Histogram name={c.name} data={h} currentName={before ? `v${before.version}` : 'before'} />}</div>
-              <div><div className="ctitle mb-1">Figures</div><KeyValues items={[['Values', count(p.count)], ['Missing', count(p.missing)], ['Mean', num(p.mean)], ['Standard deviation', num(p.std)], ...Object.entries(p.quantiles ?? {}).map(([k, x]): [string, string] => [`${pct(Number(k), 0)} below`, num(x)]), ...(h?.labels ? (p.top ?? []).slice(0, 5).map((t): [string, string] => [String(t.value), count(t.count)]) : [])]} /></div>
+              <div><div className="ctitle mb-1">Figures</div><KeyValues items={[['Values', count(p.count)], ['Missing', count(p.missing)], ['Mean', num(p.mean)], ['Standard deviation', num(p.std)], ...Object.entries(p.quantiles ?? {}).map(([k, x]): [string, string] => [quantileName(k), num(x)]), ...(h?.labels ? (p.top ?? []).slice(0, 5).map((t): [string, string] => [String(t.value), count(t.count)]) : [])]} /></div>
             </div>
           )
         }} />
     </Panel>
   )
+}
+
+/** "p95" and "0.95" are both the value that 95 % lie below. */
+function quantileName(key: string): string {
+  if (key === 'p50' || key === '0.5') return 'Median'
+  return key.startsWith('p') ? `${key.slice(1)} % below` : `${pct(Number(key), 0)} below`
 }
 
 function Rows({ name, version }: { name: string; version: string }) {
@@ -149,7 +156,7 @@ function Contract({ v, text, name }: { v: DatasetVersion; text: string | undefin
       <Panel title="Result" right={v.contract ? <Status kind={look(v.contract.verdict).kind}>{look(v.contract.verdict).word}</Status> : undefined}>
         {!v.contract ? <Empty title="No contract" command={`modelyard dataset contract set ${name} contract.yaml`}>A contract says which columns, types and ranges a version must have. One that breaks it is refused.</Empty>
           : broken.length === 0 ? <p className="p-3.5 text-2">Every rule of the contract holds for v{v.version}.</p>
-            : <table className="tbl dense" aria-label="Violations"><thead><tr><th>Column</th><th>Rule</th><th>Expected</th><th>Found</th></tr></thead><tbody>{broken.map((b, i) => <tr key={i}><td className="mono">{b.column}</td><td>{b.rule}</td><td className="mono text-2">{show(b.expected)}</td><td className="mono text-bad">{show(b.found)}</td></tr>)}</tbody></table>}
+            : <table className="tbl dense" aria-label="Violations"><thead><tr><th>Column</th><th>Rule</th><th>Expected</th><th>Found</th><th className="num">Rows</th></tr></thead><tbody>{broken.map((b, i) => <tr key={i}><td className="mono">{b.column}</td><td>{b.rule}</td><td className="mono text-2">{show(b.expected)}</td><td className="mono text-bad">{show(b.found)}</td><td className="num">{b.count ? count(b.count) : ''}</td></tr>)}</tbody></table>}
       </Panel>
       {text && <Panel title="Contract"><pre className="log p-3.5">{typeof text === 'string' ? text : JSON.stringify(text, null, 2)}</pre></Panel>}
     </div>

@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { Play, Terminal, Undo2 } from 'lucide-react'
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
+import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, EndpointStats, RouteChange } from '@/lib/api/types'
 import { clock, count, fixed, ms, num, pct, bytes } from '@/lib/format'
@@ -64,7 +65,7 @@ export function EndpointPage(): ReactNode {
   return (
     <Page crumbs={crumbs} title={name} bare
       status={<Pill kind={state.kind}>{state.word}</Pill>}
-      meta={<>model <Go className="link" to={href.model(e.model)}>{e.model}</Go>, <Go className="link" to={href.monitor(name)}>monitor</Go>, since <Time at={e.created_at} />{e.created_by ? ` by ${e.created_by}` : ''}</>}
+      meta={<>model <Go className="link" to={href.model(e.model)}>{e.model}</Go>, <Go className="link" to={href.monitor(name)}>monitor</Go>, since <Time at={e.created_at} />{e.created_by ? ` by ${who(e.created_by).name}` : ''}</>}
       actions={
         <>
           <button type="button" className="btn ghost" onClick={() => void navigate({ search: (s) => ({ ...s, tab: 'try' }) })}><Terminal size={14} />Try it</button>
@@ -128,12 +129,10 @@ function Live({ endpoint, stats, history, zoom, stale, onZoom, onReset }: LivePr
   const lines = (pick: (b: EndpointStats['series'][number]['versions'][string] | undefined) => number | null) =>
     shown.map((v) => ({ id: v, label: `v${v}`, color: colors.get(v) ?? 'var(--ref)', values: stats.series.map((s) => pick(s.versions[v])), width: 1.5 }))
   const worst = (pick: 'p50_ms' | 'p95_ms' | 'p99_ms') => stats.series.map((s) => Math.max(...Object.values(s.versions).map((v) => (v.count > 0 ? (v[pick] ?? 0) : 0)), 0)).map((v) => (v > 0 ? v : null))
-  const events = history.flatMap((h) => {
-    const at = h.at ?? h.time ?? h.created_at
-    if (!at) return []
+  const events = history.map((h) => {
     const moved = h.targets.find((t) => t.role === 'canary') ?? h.targets[0]
     const back = /roll(ed)? ?back|halt/i.test(h.reason ?? '')
-    return [{ x: Date.parse(at) / 1000, label: back ? 'rolled back' : moved ? `v${moved.version} to ${moved.weight} %` : 'changed', ...(back ? { tone: 'bad' as const } : {}) }]
+    return { x: Date.parse(h.at) / 1000, label: back ? 'rolled back' : moved ? `v${moved.version} to ${moved.weight} %` : 'changed', ...(back ? { tone: 'bad' as const } : {}) }
   }).reverse()
   const t = stats.totals
   const bad = (t.error_rate ?? 0) > 0.005
@@ -191,7 +190,7 @@ function Changes({ items }: { items: readonly RouteChange[] }) {
       <div className="py-1.5">
         {items.map((h) => (
           <div key={h.generation} className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-2 px-3.5 py-1 text-sm">
-            <span className="min-w-0"><b>{targetsText(h)}</b>{h.reason && <span className="text-2 block">{h.reason}{h.actor ? `, ${h.actor}` : ''}</span>}</span><span className="text-3"><Time at={h.at ?? h.time ?? h.created_at} /></span>
+            <span className="min-w-0"><b>{targetsText(h)}</b>{h.reason && <span className="text-2 block">{h.reason}{h.actor ? `, ${who(h.actor).name}` : ''}</span>}</span><span className="text-3"><Time at={h.at} /></span>
           </div>
         ))}
       </div>
@@ -205,7 +204,7 @@ function History({ items }: { items: readonly RouteChange[] }) {
       {items.length === 0 ? <Empty title="No change yet">Every change of the route is listed here: who, what and why.</Empty> : (
         <table className="tbl" aria-label="Route changes">
           <thead><tr><th className="num">Generation</th><th>When</th><th>Traffic after it</th><th>Before</th><th>By</th><th>Reason</th></tr></thead>
-          <tbody>{items.map((h) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at ?? h.time ?? h.created_at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{h.previous ? targetsText({ ...h, targets: h.previous }) : ''}</td><td className="text-2">{h.actor}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
+          <tbody>{items.map((h) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{h.previous ? targetsText({ ...h, targets: h.previous }) : ''}</td><td className="text-2">{who(h.actor).name}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
         </table>
       )}
     </section>
@@ -223,7 +222,7 @@ function Versions({ endpoint: e }: { endpoint: Endpoint }) {
             return (
               <tr key={v.version}>
                 <td><Go className="strong" to={href.model(e.model, v.version)}>v{v.version}</Go></td><td><Status kind={l.kind}>{l.word}</Status></td><td>{v.role ?? ''}</td><td className="num">{v.weight !== undefined ? `${v.weight} %` : ''}</td>
-                <td>{v.runtime}</td><td>{v.engine}</td><td><Time at={v.loaded_at} /></td><td className="num">{bytes(v.memory_bytes)}</td><td className="text-bad !whitespace-normal">{v.error}</td>
+                <td>{v.runtime}</td><td>{v.engine}</td><td><Time at={v.loaded_at} /></td><td className="num">{bytes(v.memory_bytes)}</td><td className="!whitespace-normal">{v.error ? <span className="text-bad">{v.error}</span> : <span className="text-2">{v.notes?.join('; ')}</span>}</td>
               </tr>
             )
           })}

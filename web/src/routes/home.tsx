@@ -2,6 +2,7 @@ import { useQueries, useQuery } from '@tanstack/react-query'
 import { useState, type ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
 import { Strip, StripLegend } from '@/charts/Strip'
+import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { Alert, Endpoint, EndpointStats, Event, PipelineRun, Rollout, Run } from '@/lib/api/types'
 import { tell } from '@/lib/events'
@@ -58,7 +59,8 @@ export function Home(): ReactNode {
   const runs = useQuery(q.runs({ order_by: ['start_time DESC'], page_size: 12 }))
   const items = endpoints.data?.items ?? []
   const stats = useQueries({ queries: items.map((e) => q.endpointStats(e.name, day, 30_000)) })
-  const lastRuns = (pipelines.data?.items ?? []).flatMap((p) => (p.last_run ? [p.last_run] : []))
+  const lastRuns = (pipelines.data?.items ?? []).flatMap((p): PipelineRun[] => (p.last_run ? [{ ...p.last_run, pipeline: p.name }] : []))
+  const going = useQueries({ queries: lastRuns.filter((r) => r.state === 'running' || r.state === 'queued').map((r) => ({ ...q.pipelineRun(r.id), refetchInterval: 3_000 })) }).flatMap((r) => (r.data ? [r.data] : []))
   const need = needs(alerts.data?.items ?? [], rollouts.data?.items ?? [], lastRuns.filter((r) => r.state === 'failed'))
   const known = alerts.data !== undefined || rollouts.data !== undefined
   const title = known ? needsTitle(need.length) : alerts.error ? 'Home' : 'Looking for what needs you'
@@ -72,7 +74,7 @@ export function Home(): ReactNode {
           {items.length > 0 && <Figures items={items} stats={byName} />}
         </div>
         <div className="flex flex-col gap-4 min-w-0">
-          <RunningNow rollouts={rollouts.data?.items ?? []} pipelines={lastRuns} runs={runs.data?.items ?? []} />
+          <RunningNow rollouts={rollouts.data?.items ?? []} pipelines={going} runs={runs.data?.items ?? []} />
           <Panel title="Recent runs" right={<Go className="link" to={href.experiments}>All experiments</Go>}>
             <Load query={runs} what="the runs" skeleton={<Skeleton rows={4} widths={['40%', '20%']} />}>{(d) => <RecentRuns runs={d.items.slice(0, 6)} />}</Load>
           </Panel>
@@ -191,7 +193,7 @@ function RunningNow({ rollouts, pipelines, runs }: { rollouts: readonly Rollout[
     if (p.state !== 'running' && p.state !== 'queued') continue
     const steps = p.steps ?? []
     const now = steps.find((s) => s.state === 'running')
-    lines.push({ id: p.id, to: href.pipelineRun(p.pipeline, p.id), name: p.pipeline, note: now ? now.name : p.state, parts: steps.map((s) => ({ state: s.state, weight: 1 })) })
+    lines.push({ id: p.id, to: href.pipelineRun(p.pipeline, p.id), name: p.pipeline, note: p.message || (now ? now.name : p.state), parts: steps.map((s) => ({ state: s.state, weight: 1 })) })
   }
   for (const r of runs) if (r.status === 'RUNNING') lines.push({ id: r.id, to: href.run(r.id), name: r.name, note: <Took from={r.start_time} />, parts: [] })
   if (lines.length === 0) return null
@@ -245,10 +247,10 @@ function Changes() {
 function Change({ event: e }: { event: Event }) {
   const { subject, what, to } = tell(e)
   const target = to ?? pageOf(e.resource.kind, e.resource.id)
-  const system = /^(system|modelyard|job)/i.test(e.actor) || e.actor === ''
+  const { name, system } = who(e.actor)
   return (
     <div className="grid grid-cols-[18px_minmax(0,1fr)_auto] gap-x-2 px-3.5 py-1 text-sm items-start">
-      <span className={`ava s ${system ? 'sys' : ''}`} title={e.actor}>{system ? 'M' : initials(e.actor)}</span>
+      <span className={`ava s ${system ? 'sys' : ''}`} title={e.actor}>{system ? 'M' : initials(name)}</span>
       <span className="text-2 min-w-0">{target ? <Go to={target} className="strong text-1 hover:underline">{subject}</Go> : <b className="text-1">{subject}</b>} {what}</span>
       <span className="text-3"><Time at={e.time} /></span>
     </div>

@@ -24,15 +24,16 @@ const route = getRouteApi('/jobs')
 
 const columns: Column<Job>[] = [
   { id: 'kind', header: 'Job', cell: (j) => <b className="mono">{j.kind}</b>, value: (j) => j.kind },
-  { id: 'state', header: 'State', cell: (j) => <Status kind={look(j.state).kind}>{look(j.state).word}</Status>, value: (j) => j.state, width: 130 },
+  { id: 'state', header: 'State', cell: (j) => <Status kind={jobLook(j).kind}>{jobLook(j).word}</Status>, value: (j) => j.state, width: 130 },
   { id: 'key', header: 'About', cell: (j) => <span className="mono text-2">{j.key || j.group}</span> },
   { id: 'attempt', header: 'Attempt', num: true, cell: (j) => (j.max_attempts ? `${j.attempt} of ${j.max_attempts}` : j.attempt), value: (j) => j.attempt, width: 100 },
   { id: 'run', header: 'Due', cell: (j) => <Time at={j.run_at} />, value: (j) => j.run_at, width: 120 },
-  { id: 'changed', header: 'Changed', cell: (j) => <Time at={j.updated_at ?? j.ended_at ?? j.started_at ?? j.created_at} />, value: (j) => j.updated_at ?? j.created_at, width: 120 },
+  { id: 'changed', header: 'Made or done', cell: (j) => <Time at={j.finished_at ?? j.created_at} />, value: (j) => j.finished_at ?? j.created_at, width: 120 },
   { id: 'error', header: 'Error', cell: (j) => <span className="text-bad inline-block max-w-[360px] clip align-bottom" title={j.error}>{j.error}</span> },
 ]
-const states = [{ value: 'all', label: 'All' }, { value: 'running', label: 'Running' }, { value: 'pending', label: 'Waiting' }, { value: 'failed', label: 'Failed' }, { value: 'done', label: 'Done' }]
-const gaveUp = (j: Job) => j.state === 'failed' || j.state === 'dead' || j.state === 'discarded'
+const states = [{ value: 'all', label: 'All' }, { value: 'running', label: 'Running' }, { value: 'ready', label: 'Waiting' }, { value: 'failed', label: 'Failed' }, { value: 'done', label: 'Done' }]
+const gaveUp = (j: Job) => j.state === 'failed'
+const jobLook = (j: Job) => (j.state === 'ready' ? (j.attempt > 0 ? { kind: 'warn' as const, word: 'Tries again' } : { kind: 'idle' as const, word: 'Waiting' }) : j.state === 'failed' ? { kind: 'bad' as const, word: 'Gave up' } : look(j.state))
 
 export function Jobs(): ReactNode {
   const search = route.useSearch()
@@ -61,7 +62,7 @@ function JobDrawer({ job: j, onClose }: { job: Job; onClose: () => void }) {
   const retry = useMutation({ mutationFn: () => http.post(`/api/v1/jobs/${encodeURIComponent(j.id)}/retry`), onSuccess: () => { toast({ kind: 'ok', text: 'It runs again' }); void client.invalidateQueries({ queryKey: ['jobs'] }) } })
   return (
     <Drawer label="Job" title={<span className="mono">{j.kind}</span>} onClose={onClose} footer={gaveUp(j) ? <button type="button" className="btn pri" disabled={retry.isPending} onClick={() => retry.mutate()}><RotateCcw size={14} />Run it again</button> : undefined}>
-      <div className="px-4 pb-3"><Pill kind={look(j.state).kind}>{look(j.state).word}</Pill></div>
+      <div className="px-4 pb-3"><Pill kind={jobLook(j).kind}>{jobLook(j).word}</Pill></div>
       {retry.error && <div className="ds"><ErrorBox error={retry.error} title="Not started" /></div>}
       <div className="ds"><KeyValues items={[['Id', <span key="i" className="mono">{j.id}</span>], ['Group', j.group], ['Key', j.key], ['Attempt', String(j.attempt)], ['Made', j.created_at ? absolute(j.created_at) : ''], ['Due', j.run_at ? absolute(j.run_at) : ''], ['Error', j.error ? <span key="e" className="text-bad">{j.error}</span> : '']]} /></div>
       {j.payload !== undefined && j.payload !== null && <div className="ds"><div className="sec">Payload</div><JsonView value={j.payload} /></div>}

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Activity, Bell, Boxes, Database, FlaskConical, Radio, RefreshCw, ShieldCheck, Workflow, type LucideIcon } from 'lucide-react'
 import { lazy, Suspense, type ReactNode } from 'react'
+import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { Lineage, LineageNode } from '@/lib/api/types'
 import { words } from '@/lib/events'
@@ -94,7 +95,7 @@ function NodeDrawer({ lineage, node, onClose, onCentre }: { lineage: Lineage; no
   return (
     <Drawer label="Node" title={node.label} onClose={onClose} actions={<CopyButton text={node.id} label="Copy id" />} footer={<><button type="button" className="btn" onClick={() => onCentre(node.id)}>Centre here</button>{to && <Go className="btn pri" to={to}>Open it</Go>}</>}>
       <div className="ds"><KeyValues items={[['Kind', words(node.kind)], ['Id', <span key="i" className="mono">{idOf(node.id)}</span>], ...Object.entries(node.meta ?? {}).map(([k, v]): [string, ReactNode] => [words(k), v === null || v === undefined ? '' : typeof v === 'object' ? <span key={k} className="mono">{JSON.stringify(v)}</span> : String(v)])]} /></div>
-      <div className="ds"><div className="sec">Links</div>{edges.map((e) => <div key={e.from + e.to + e.relation} className="text-sm py-1"><span className="text-2">{e.from === node.id ? <>{words(e.relation)} <b className="text-1">{name(e.to)}</b></> : <><b className="text-1">{name(e.from)}</b> {words(e.relation)} it</>}</span>{e.at && <span className="text-3 block text-xs"><Time at={e.at} />{e.actor ? ` by ${e.actor}` : ''}</span>}</div>)}</div>
+      <div className="ds"><div className="sec">Links</div>{edges.map((e) => <div key={e.from + e.to + e.relation} className="text-sm py-1"><span className="text-2">{e.from === node.id ? <>{words(e.relation)} <b className="text-1">{name(e.to)}</b></> : <><b className="text-1">{name(e.from)}</b> {words(e.relation)} it</>}</span>{e.at && <span className="text-3 block text-xs"><Time at={e.at} />{e.actor ? ` by ${who(e.actor).name}` : ''}</span>}</div>)}</div>
     </Drawer>
   )
 }

@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { GatePanel } from '@/features/model/Gate'
+import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
@@ -52,7 +53,7 @@ export function ModelPage(): ReactNode {
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare
       status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}</>}
-      meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${v.created_by}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
+      meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
       actions={<><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
       verdict={<VersionVerdict v={v} champion={champion} served={served} />}
       tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'files', label: 'Files' }, { value: 'activity', label: 'Activity' }]} />}>
@@ -64,7 +65,7 @@ export function ModelPage(): ReactNode {
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
                 <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><Metrics v={v} champion={champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion} /></div>
-                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? v.run_id.slice(0, 8)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
+                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? v.run_id.slice(0, 8)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
               </div>
             </div>
           </div>
@@ -116,7 +117,7 @@ function Timeline({ model, versions, chosen, served }: { model: Model; versions:
           return (
             <Go key={v.version} to={href.model(model.name, v.version)} aria-current={v.version === chosen ? 'true' : undefined} className={`grid grid-cols-[26px_minmax(0,1fr)_auto] gap-x-1.5 pl-3 pr-3.5 py-1.5 relative text-sm hover:bg-hover ${v.version === chosen ? 'bg-selected' : ''}`}>
               <span className="relative"><i className="absolute w-px bg-border-strong left-2" style={{ top: i === 0 ? 10 : -6, bottom: i === versions.length - 1 ? 'calc(100% - 10px)' : -6 }} /><i className="absolute w-[11px] h-[11px] rounded-full border-[2px] left-[3px] top-1" style={{ borderColor: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--control)', background: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--raised)' }} /></span>
-              <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${v.created_by}` : ''}`}</span></span>
+              <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${who(v.created_by).name}` : ''}`}</span></span>
               <span className="text-3 text-right"><span className="block"><Time at={v.created_at} /></span>{key && typeof v.metrics?.[key] === 'number' && <span>{num(v.metrics[key])}</span>}{v.gates?.some((g) => g.verdict === 'fail') && <span className="flex justify-end" title="a gate failed"><Shape kind="bad" size={10} /></span>}</span>
             </Go>
           )
@@ -194,7 +195,7 @@ function Signature({ v }: { v: Version }) {
     <Panel title="Signature" right={inputs.length > 0 ? <>{plural(inputs.length, 'input')}<CopyButton text={JSON.stringify(v.signature, null, 2)} label="Copy as JSON" /></> : undefined}>
       {inputs.length === 0 ? <p className="px-3.5 py-2.5 text-2 text-sm">It was logged without a signature, so inputs are not checked. Log it with an input example to have one.</p> : (
         <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-3 gap-y-0.5 text-sm px-3.5 pt-2 pb-2.5">
-          {shown.map((c) => <div key={c.name} className="contents"><span className="mono clip" title={c.name}>{c.name}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
+          {shown.map((c, i) => <div key={c.name ?? i} className="contents"><span className="mono clip" title={c.name}>{c.name ?? `tensor [${c.shape?.join(', ') ?? ''}]`}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
           {inputs.length > shown.length && <button type="button" className="link text-left" onClick={() => setAll(true)}>{inputs.length - shown.length} more inputs</button>}
           {outputs.map((c, i) => <div key={i} className="contents"><span className={`mono strong ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>→ {c.name || 'prediction'}</span><span className={`mono text-3 ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>{c.type}</span></div>)}
         </div>
@@ -207,7 +208,7 @@ function Activity({ name }: { name: string }) {
   const history = useQuery(q.modelHistory(name))
   return (
     <section className="panel"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
-      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{e.actor}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
   )
 }

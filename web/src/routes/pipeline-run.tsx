@@ -56,7 +56,7 @@ export function PipelineRunPage(): ReactNode {
     <Page crumbs={crumbs} title={shortId(id, 12)} name={`${name} ${shortId(id, 12)}`} fill status={<Pill kind={state.kind}>{state.word}</Pill>}
       meta={<>started <Time at={run.started_at ?? run.created_at} /> {triggerText(run.trigger)}{run.trigger?.kind === 'alert' && run.trigger.ref && <> (<Go className="link" to={href.alert(run.trigger.ref)}>see it</Go>)</>}, {going ? 'for' : 'took'} <Took from={run.started_at} to={run.ended_at} /></>}
       actions={<>{going ? <button type="button" className="btn dgr" onClick={() => setAsk('cancel')}><Square size={14} />Cancel…</button> : <button type="button" className="btn" onClick={() => setAsk('retry')}><RotateCcw size={14} />{run.state === 'failed' ? `Retry from ${steps.find((s) => s.state === 'failed')?.name ?? 'start'}…` : 'Run again…'}</button>}</>}
-      verdict={<><b>{verdict.strong}</b>{verdict.rest}</>}>
+      verdict={<><b>{verdict.strong}</b>{verdict.rest}{going && run.message ? ` ${run.message}.` : ''}</>}>
       <div className="grid gap-3.5 flex-1 min-h-0" style={{ gridTemplateRows: `${shape === 'graph' ? Math.min(330, 128 + widest(steps) * 64) : Math.min(330, 56 + steps.length * 30)}px minmax(220px, 1fr)` }}>
         <section className="panel flex flex-col">
           <div className="ph"><h2>Steps</h2><span className="text-3 text-sm">{steps.filter((s) => s.state === 'succeeded').length} of {steps.length} done</span><div className="r"><span className="not-sheet flex gap-1.5"><kbd>J</kbd><kbd>K</kbd> step</span><Segmented small label="View" value={shape} onChange={setShape} options={[{ value: 'graph', label: 'Graph' }, { value: 'time', label: 'Timeline' }]} /></div></div>
@@ -112,9 +112,9 @@ function widest(steps: readonly PipelineStep[]): number {
 
 function Facts({ step: s }: { step: PipelineStep }) {
   return <KeyValues items={[
-    ['State', look(s.state).word], ['Attempt', (s.attempt ?? 1) > 1 ? String(s.attempt) : ''], ['Error', s.error ? <span key="e" className="text-bad">{s.error}</span> : ''], ['Exit code', s.exit_code !== null && s.exit_code !== undefined ? String(s.exit_code) : ''],
+    ['State', look(s.state).word], ['Attempt', (s.attempt ?? 1) > 1 ? String(s.attempt) : ''], ['Error', s.error ? <span key="e" className="text-bad">{s.error}</span> : ''], ['Exit code', s.ended_at && s.exit_code !== null && s.exit_code !== undefined ? String(s.exit_code) : ''],
     ['Started', s.started_at ? <Time key="s" at={s.started_at} /> : ''], ['Took', s.started_at ? <Took key="t" from={s.started_at} to={s.ended_at} /> : ''], ['Needs', s.needs?.join(', ')], ['Peak memory', bytes(s.max_rss_bytes)], ['Processor time', s.cpu_s ? duration(s.cpu_s * 1000) : ''],
-    ['Command', s.command ? <span key="c" className="mono">{Array.isArray(s.command) ? s.command.join(' ') : s.command}</span> : ''],
+    ['Command', s.script || s.command ? <span key="c" className="mono">{s.script || s.command?.join(' ')}</span> : ''],
   ]} />
 }
 

@@ -16,7 +16,6 @@ import { Dialog } from '@/ui/Dialog'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
 import { Go, useGo } from '@/ui/Go'
-import { JsonView } from '@/ui/JsonView'
 import { Load } from '@/ui/Load'
 import { Page } from '@/ui/Page'
 import { Panel } from '@/ui/Panel'
@@ -34,7 +33,7 @@ const columns: Column<PipelineRun>[] = [
   { id: 'when', header: 'Started', cell: (r) => <Time at={r.started_at ?? r.created_at} />, width: 110 },
   { id: 'took', header: 'Took', num: true, cell: (r) => <Took from={r.started_at} to={r.ended_at} />, width: 110 },
   { id: 'why', header: 'Started', cell: (r) => <span className="text-2">{triggerText(r.trigger)}</span>, width: 120 },
-  { id: 'error', header: 'Note', cell: (r) => <span className="text-2 inline-block max-w-[360px] clip align-bottom" title={r.error}>{r.error || (r.state === 'running' ? runVerdict(r).strong : '')}</span> },
+  { id: 'error', header: 'Note', cell: (r) => <span className="text-2 inline-block max-w-[360px] clip align-bottom" title={r.error}>{r.error || (r.state === 'running' ? r.message || runVerdict(r).strong : '')}</span> },
 ]
 
 export function PipelinePage(): ReactNode {
@@ -47,10 +46,10 @@ export function PipelinePage(): ReactNode {
   const p = pipeline.data
   if (!p) return <Page crumbs={crumbs} title={name}>{pipeline.error ? <ErrorPanel error={pipeline.error} title={`Can't read the pipeline ${name}`} onRetry={() => void pipeline.refetch()} /> : <Skeleton rows={6} />}</Page>
   const last = runs.data?.items[0]
-  const text = typeof p.source === 'string' && p.source ? p.source : typeof p.spec === 'string' ? p.spec : undefined
+  const text = p.spec
   return (
     <Page crumbs={crumbs} title={name} status={last ? <Pill kind={look(last.state).kind}>{look(last.state).word}</Pill> : undefined}
-      meta={<>{p.schedule ? <>on schedule <span className="mono">{p.schedule}</span></> : 'no schedule'}{runs.data && `, ${plural(runs.data.items.length, 'run')}`}</>}
+      meta={<>{p.schedule ? <>on schedule <span className="mono">{p.schedule}</span> UTC{p.next_fire && <>, next <Time at={p.next_fire} /></>}</> : 'no schedule'}{runs.data && `, ${plural(runs.data.items.length, 'run')}`}</>}
       actions={<button type="button" className="btn pri" onClick={() => setStart(true)}><Play size={14} />Start a run…</button>}
       verdict={last ? <>Last run: <b>{runVerdict(last).strong}</b>{runVerdict(last).rest}</> : p.description}>
       <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_372px] items-start">
@@ -60,10 +59,10 @@ export function PipelinePage(): ReactNode {
           </Load>
         </section>
         <Panel title="Definition" right={text ? <CopyButton text={text} /> : undefined}>
-          <div className="max-h-[60vh] overflow-auto p-3.5">{text ? <pre className="log">{text}</pre> : <JsonView value={p.spec} />}</div>
+          <div className="max-h-[60vh] overflow-auto p-3.5"><pre className="log">{text}</pre></div>
         </Panel>
       </div>
-      <StartDialog name={name} params={last?.params ?? {}} open={start} onClose={() => setStart(false)} />
+      <StartDialog name={name} params={last?.params ?? Object.fromEntries(Object.entries(p.params ?? {}).map(([k, v]) => [k, v.default ?? '']))} open={start} onClose={() => setStart(false)} />
     </Page>
   )
 }
@@ -85,7 +84,7 @@ function StartDialog({ name, params, open, onClose }: { name: string; params: Re
   const submit = async () => {
     setError(null)
     try {
-      const run = await http.post<PipelineRun>(`/api/v1/pipelines/${encodeURIComponent(name)}/runs`, { body: { params: parsed } })
+      const run = await http.post<PipelineRun>(`/api/v1/pipelines/${encodeURIComponent(name)}/runs`, { body: { params: Object.fromEntries(Object.entries(parsed as object).map(([k, v]) => [k, typeof v === 'string' ? v : JSON.stringify(v)])) } })
       await client.invalidateQueries({ queryKey: ['pipelines'] })
       go(href.pipelineRun(name, run.id))
     } catch (e) {

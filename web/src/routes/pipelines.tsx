@@ -1,7 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
-import { triggerText } from '@/features/pipeline/steps'
 import { q } from '@/lib/api/queries'
 import type { Pipeline } from '@/lib/api/types'
 import { plural } from '@/lib/format'
@@ -24,8 +23,8 @@ const columns: Column<Pipeline>[] = [
   { id: 'state', header: 'Last run', cell: (p) => (p.last_run ? <Go to={href.pipelineRun(p.name, p.last_run.id)}><Status kind={look(p.last_run.state).kind}>{look(p.last_run.state).word}</Status></Go> : <span className="text-3">never ran</span>), value: (p) => p.last_run?.state },
   { id: 'when', header: 'Started', cell: (p) => <Time at={p.last_run?.started_at} />, value: (p) => p.last_run?.started_at },
   { id: 'took', header: 'Took', num: true, cell: (p) => <Took from={p.last_run?.started_at} to={p.last_run?.ended_at} /> },
-  { id: 'why', header: 'Started by', cell: (p) => <span className="text-2">{triggerText(p.last_run?.trigger)}</span> },
-  { id: 'cron', header: 'Schedule', cell: (p) => <span className="mono text-2">{p.schedule}</span> },
+  { id: 'cron', header: 'Schedule, UTC', cell: (p) => <span className="mono text-2">{p.schedule}</span> },
+  { id: 'next', header: 'Next', cell: (p) => <Time at={p.next_fire} />, value: (p) => p.next_fire },
   { id: 'description', header: 'Description', cell: (p) => <span className="text-2 inline-block max-w-[320px] clip align-bottom" title={p.description}>{p.description}</span> },
 ]
 

@@ -4,7 +4,9 @@ import { useState } from 'react'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Rollout, RolloutCheck, RolloutStep } from '@/lib/api/types'
-import { clock, count, day, duration, millis } from '@/lib/format'
+import { who } from '@/lib/actor'
+import { words } from '@/lib/events'
+import { clock, count, day, duration, millis, ms, num, pct } from '@/lib/format'
 import { look } from '@/lib/states'
 import { Code } from '@/ui/Code'
 import { Field } from '@/ui/Controls'
@@ -16,14 +18,15 @@ import { Pill } from '@/ui/Status'
 import { toast } from '@/ui/toasts'
 
 const marks: Record<RolloutStep['state'], ShapeKind> = { waiting: 'idle', running: 'info', passed: 'ok', failed: 'bad', inconclusive: 'warn' }
-const checkMarks: Record<RolloutCheck['verdict'], ShapeKind> = { ok: 'ok', fail: 'bad', inconclusive: 'idle' }
+const checkMarks: Record<RolloutCheck['verdict'], ShapeKind> = { ok: 'ok', fail: 'bad', inconclusive: 'idle', not_enough_data: 'idle' }
+const checkNames: Record<string, string> = { error_rate: 'Errors', latency_p95: 'Latency p95', labelled_error: 'Labelled error' }
 
 /** The steps of a rollout with what each was judged on. */
 export function RolloutPanel({ rollout: r }: { rollout: Rollout }) {
   const going = r.state === 'running' || r.state === 'halted'
   const state = look(r.state)
   return (
-    <Panel title={`Rollout of v${r.version}`} right={<>{r.started_by && `by ${r.started_by}`}{!going && <Pill kind={state.kind}>{state.word}</Pill>}</>}>
+    <Panel title={`Rollout of v${r.version}`} right={<>{r.started_by && `by ${who(r.started_by).name}`}{!going && <Pill kind={state.kind}>{state.word}</Pill>}</>}>
       <div className="px-3.5 pt-1 pb-2">
         {r.steps.map((s, i) => <Step key={i} step={s} />)}
         {going
@@ -43,7 +46,7 @@ function Step({ step: s }: { step: RolloutStep }) {
       <Shape kind={marks[s.state]} size={14} />
       <b className={quiet ? 'text-3' : ''}>{s.weight} %</b>
       <div className="min-w-0">
-        <div className={s.state === 'failed' ? 'text-bad strong' : quiet ? 'text-3' : 'strong'}>{head}{s.samples ? <span className="text-3 font-normal"> · {count(s.samples)} requests</span> : null}</div>
+        <div className={s.state === 'failed' ? 'text-bad strong' : quiet ? 'text-3' : 'strong'}>{head}{s.samples ? <span className="text-3 font-normal"> · {count(s.samples)} rows{s.labelled ? `, ${count(s.labelled)} labelled` : ''}</span> : null}</div>
         {(s.checks ?? []).map((c) => <Check key={c.name} check={c} />)}
       </div>
       <span className="text-3" title={s.started_at}>{s.started_at ? when(s.started_at) : ''}</span>
@@ -52,13 +55,12 @@ function Step({ step: s }: { step: RolloutStep }) {
 }
 
 function Check({ check: c }: { check: RolloutCheck }) {
-  const show = (v: unknown) => (v === null || v === undefined || v === '' ? '' : typeof v === 'object' ? JSON.stringify(v) : String(v))
-  const measured = show(c.measured)
-  const required = show(c.required)
+  const show = (v: number) => (c.name === 'error_rate' ? pct(v, 2) : c.name === 'latency_p95' ? ms(v) : num(v))
+  const judged = c.verdict === 'ok' || c.verdict === 'fail'
   return (
     <div className={`flex gap-1.5 ${c.verdict === 'fail' ? 'text-bad' : 'text-2'}`}>
       <span className="mt-[3px]"><Shape kind={checkMarks[c.verdict]} size={11} /></span>
-      <span className="min-w-0">{c.name}{measured && <> <b>{measured}</b></>}{required && <span className="text-3"> required {required}</span>}{c.note && <span className="block text-3">{c.note}</span>}</span>
+      <span className="min-w-0">{checkNames[c.name] ?? words(c.name)}{(judged || c.measured > 0) && <> <b>{show(c.measured)}</b></>}<span className="text-3"> limit {show(c.required)}{c.baseline !== undefined && judged ? `, champion ${show(c.baseline)}` : ''}</span>{c.note && <span className="block text-3">{c.note}</span>}</span>
     </div>
   )
 }
@@ -125,12 +127,14 @@ export function StartRollout({ endpoint, open, onClose }: { endpoint: Endpoint; 
   const [version, setVersion] = useState('')
   const [steps, setSteps] = useState('10, 50, 100')
   const [samples, setSamples] = useState('200')
+  const [limits, setLimits] = useState({ errors: '1', latency: '2', error: '5' })
   const chosen = version || choices[0]?.version || ''
   const parsed = steps.split(/[\s,]+/).filter(Boolean).map(Number)
   const stepsError = parsed.length === 0 || parsed.some((s, i) => !Number.isInteger(s) || s < 1 || s > 100 || (i > 0 && s <= parsed[i - 1]!)) ? 'Whole percentages that rise, such as 10, 50, 100.' : parsed.at(-1) !== 100 ? 'The last step is 100 %.' : undefined
   const samplesError = /^\d{1,7}$/.test(samples) && Number(samples) > 0 ? undefined : 'A number of requests, at least 1.'
+  const limitsError = Object.values(limits).every((v) => /^\d+(\.\d+)?$/.test(v.trim())) && Number(limits.latency) >= 1 ? undefined : 'Numbers; the latency at least 1.'
   const start = useMutation({
-    mutationFn: () => http.post('/api/v1/rollouts', { body: { endpoint: endpoint.name, version: chosen, steps: parsed, min_samples: Number(samples) } }),
+    mutationFn: () => http.post('/api/v1/rollouts', { body: { endpoint: endpoint.name, version: chosen, steps: parsed, min_samples: Number(samples), checks: { max_error_rate: Number(limits.errors) / 100, max_latency_ratio: Number(limits.latency), max_metric_increase: Number(limits.error) / 100 } } }),
     onSuccess: async () => {
       await client.invalidateQueries()
       toast({ kind: 'ok', text: `v${chosen} starts at ${parsed[0]} %` })
@@ -139,7 +143,7 @@ export function StartRollout({ endpoint, open, onClose }: { endpoint: Endpoint; 
   })
   return (
     <Dialog open={open} onClose={onClose} title={`Try a version on ${endpoint.name}`}>
-      <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!stepsError && !samplesError && chosen) start.mutate() }}>
+      <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!stepsError && !samplesError && !limitsError && chosen) start.mutate() }}>
         <p className="text-2">It takes traffic in steps. Each step is judged on errors, latency and labelled error; a step that fails rolls back by itself.</p>
         {versions.data && choices.length === 0
           ? <Note>{endpoint.model} has no other version that is ready. Register one, then come back.</Note>
@@ -150,11 +154,15 @@ export function StartRollout({ endpoint, open, onClose }: { endpoint: Endpoint; 
           )}
         <Field label="Steps" help="Percent of requests at each step." error={stepsError}>{(p) => <input {...p} className="inp" value={steps} onChange={(e) => setSteps(e.target.value)} />}</Field>
         <Field label="Requests to judge a step" help="Fewer are not enough data, which is a verdict of its own." error={samplesError}>{(p) => <input {...p} className="inp" inputMode="numeric" value={samples} onChange={(e) => setSamples(e.target.value)} />}</Field>
+        <fieldset className="grid grid-cols-3 gap-2"><legend className="strong mb-1">Limits that fail a step</legend>
+          {([['errors', 'Failed requests, %'], ['latency', 'p95, times champion'], ['error', 'Labelled error, +%']] as const).map(([k, label]) => <label key={k} className="text-sm text-2">{label}<input className="inp mt-1" inputMode="decimal" value={limits[k]} onChange={(e) => setLimits({ ...limits, [k]: e.target.value })} /></label>)}
+          {limitsError && <span className="text-bad text-sm col-span-3">{limitsError}</span>}
+        </fieldset>
         <Code small prompt text={`modelyard rollout start ${endpoint.name} --version ${chosen || 'N'} --steps ${parsed.join(',')} --min-samples ${samples}`} />
         {start.error && <ErrorBox error={start.error} title="Not started" />}
         <div className="flex justify-end gap-2">
           <button type="button" className="btn" onClick={onClose}>Cancel</button>
-          <button type="submit" className="btn pri" disabled={!chosen || Boolean(stepsError) || Boolean(samplesError) || start.isPending}>{chosen ? `Start v${chosen} at ${parsed[0] ?? ''} %` : 'Start'}</button>
+          <button type="submit" className="btn pri" disabled={!chosen || Boolean(stepsError) || Boolean(samplesError) || Boolean(limitsError) || start.isPending}>{chosen ? `Start v${chosen} at ${parsed[0] ?? ''} %` : 'Start'}</button>
         </div>
       </form>
     </Dialog>

@@ -31,7 +31,7 @@ export function Traffic({ endpoint, colors, rate, rollout, onAdd }: Props) {
   const changed = lanes.filter((l) => live.find((o) => o.version === l.version)?.weight !== l.weight)
   const apply = useMutation({
     mutationFn: () => http.put<Endpoint>(`/api/v1/endpoints/${encodeURIComponent(endpoint.name)}/traffic`, {
-      body: { targets: endpoint.spec.targets.map((t) => ({ ...t, weight: lanes.find((l) => l.version === t.version)?.weight ?? t.weight })), reason: `set by hand: ${describe(live, lanes)}` },
+      body: { targets: endpoint.spec.targets.map((t) => ({ ...t, weight: lanes.find((l) => l.version === t.version)?.weight ?? t.weight })), reason: `set by hand: ${describe(live, lanes)}`, if_generation: endpoint.spec.generation },
     }),
     onSuccess: async () => {
       const undo = [...live]

@@ -69,7 +69,7 @@ export function TryIt({ endpoint }: { endpoint: Endpoint }) {
         {endpoint.signature?.inputs && (
           <Panel title="Inputs" note={`${endpoint.signature.inputs.length} columns`}>
             <div className="grid grid-cols-[1fr_auto] gap-x-3 gap-y-0.5 text-sm px-3.5 py-2.5">
-              {endpoint.signature.inputs.map((c) => <div key={c.name} className="contents"><span className="mono clip">{c.name}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
+              {endpoint.signature.inputs.map((c, i) => <div key={c.name ?? i} className="contents"><span className="mono clip">{c.name}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
               {(endpoint.signature.outputs ?? []).map((c, i) => <div key={`out${i}`} className="contents"><span className="mono strong">→ {c.name || 'prediction'}</span><span className="mono text-3">{c.type}</span></div>)}
             </div>
           </Panel>

@@ -38,8 +38,8 @@ export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, r
   if (rollout?.state === 'running') {
     const step = currentStep(rollout)
     const passed = rollout.steps.filter((s) => s.state === 'passed').length
-    const waits = step?.checks?.find((c) => c.verdict === 'inconclusive')
-    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check ${waits.name} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
+    const waits = step?.checks?.find((c) => c.verdict === 'inconclusive' || c.verdict === 'not_enough_data')
+    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check on ${waits.name.replaceAll('_', ' ')} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
     return out
   }
   if (!stats || stats.totals.count === 0) {
@@ -83,7 +83,7 @@ const rank = (role: string) => (role === 'champion' ? 0 : role === 'canary' ? 1 
 export function sampleRecord(e: Pick<Endpoint, 'sample_input' | 'signature'>): Record<string, unknown> {
   const found = firstRecord(e.sample_input)
   if (found) return found
-  return Object.fromEntries((e.signature?.inputs ?? []).map((c) => [c.name, /string|binary/.test(c.type) ? '' : /bool/.test(c.type) ? false : 0]))
+  return Object.fromEntries((e.signature?.inputs ?? []).flatMap((c) => (c.name ? [{ name: c.name, type: c.type }] : [])).map((c) => [c.name, /string|binary/.test(c.type) ? '' : /bool/.test(c.type) ? false : 0]))
 }
 
 function firstRecord(value: unknown): Record<string, unknown> | undefined {

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { MarginBar } from '@/charts/LimitBar'
+import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { GateResult } from '@/lib/api/types'
 import { count, duration, num, plural } from '@/lib/format'
@@ -12,7 +13,14 @@ import { Panel } from '@/ui/Panel'
 import { Status } from '@/ui/Status'
 import { Time } from '@/ui/Time'
 
-const show = (v: unknown) => (typeof v === 'number' ? num(v) : v === null || v === undefined ? '' : typeof v === 'object' ? JSON.stringify(v) : String(v))
+const op = (text: string | undefined) => ({ '<=': '≤', '>=': '≥' })[text ?? ''] ?? text ?? ''
+
+/** Room to the limit as a share of the limit, positive when it is kept. */
+function room(r: GateResult['rules'][number]): number | undefined {
+  if (typeof r.measured !== 'number' || typeof r.required !== 'number') return undefined
+  const scale = Math.abs(r.required) || Math.abs(r.measured) || 1
+  return (r.op === '>=' ? r.measured - r.required : r.required - r.measured) / scale
+}
 
 /** Each rule of a gate: required, measured, margin, result. */
 export function GatePanel({ model, version, open, onOpen }: { model: string; version: string; open: string | undefined; onOpen: (id: string | undefined) => void }) {
@@ -45,8 +53,8 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
               const l = look(r.verdict)
               return (
                 <tr key={i}>
-                  <td className="!whitespace-normal">{r.name}{r.note && <span className="text-3 text-sm block">{r.note}</span>}</td><td className="num text-2">{show(r.required)}</td><td className="num strong">{show(r.measured)}</td>
-                  <td>{typeof r.margin === 'number' && <MarginBar margin={r.margin} tone={l.kind === 'ok' ? 'ok' : l.kind === 'bad' ? 'bad' : 'idle'} />}</td><td><Status kind={l.kind}>{l.word}</Status></td>
+                  <td className="!whitespace-normal">{r.name}{(r.note || r.against) && <span className="text-3 text-sm block">{r.note || `against ${r.against}${typeof r.baseline === 'number' ? `, ${num(r.baseline)}` : ''}`}</span>}</td><td className="num text-2">{r.required !== null && r.required !== undefined ? `${op(r.op)} ${num(r.required)}` : ''}</td><td className="num strong">{num(r.measured)}</td>
+                  <td>{room(r) !== undefined && <MarginBar margin={room(r)!} tone={l.kind === 'ok' ? 'ok' : l.kind === 'bad' ? 'bad' : 'idle'} />}</td><td><Status kind={l.kind}>{l.word}</Status></td>
                 </tr>
               )
             })}
@@ -54,7 +62,7 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
         </table>
       </div>
       <div className="px-3.5 py-2 border-t border-grid text-sm text-3">
-        {g.rows ? `Measured on ${plural(g.rows, 'row')}` : 'Measured'}{g.dataset && <> of <Go className="link" to={href.dataset(g.dataset, g.dataset_version)}>{g.dataset} v{count(g.dataset_version)}</Go></>}{g.seconds !== undefined && ` in ${duration(g.seconds * 1000)}`}{g.created_by && `, by ${g.created_by}`}
+        {g.rows ? `Measured on ${plural(g.rows, 'row')}` : 'Measured'}{g.dataset && <> of <Go className="link" to={href.dataset(g.dataset, g.dataset_version)}>{g.dataset} v{count(g.dataset_version)}</Go></>}{g.seconds !== undefined && ` in ${duration(g.seconds * 1000)}`}{g.created_by && `, by ${who(g.created_by).name}`}
       </div>
     </Panel>
   )
