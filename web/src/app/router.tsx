@@ -50,10 +50,11 @@ const routeTree = root.addChildren([
 // The application may be mounted under a path: <base href> says where.
 const basepath = new URL(document.baseURI).pathname.replace(/\/$/, '') || '/'
 
-export const router = createRouter({ routeTree, basepath, parseSearch, stringifySearch, defaultPreload: 'intent', scrollRestoration: false })
+/** Made once the address is settled. */
+export const newRouter = () => createRouter({ routeTree, basepath, parseSearch, stringifySearch, defaultPreload: 'intent', scrollRestoration: false })
 
 declare module '@tanstack/react-router' {
   interface Register {
-    router: typeof router
+    router: ReturnType<typeof newRouter>
   }
 }

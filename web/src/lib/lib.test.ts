@@ -5,6 +5,8 @@ import { createParser, type ServerEvent } from './api/sse'
 import type { Event } from './api/types'
 import { tell } from './events'
 import { datasetOf, pageOf } from './href'
+import { mlflowPage } from './mlflow'
+import { who } from './actor'
 import { dispatchKey, keyName, scopes } from './keys'
 import { rank } from './search'
 
@@ -101,4 +103,18 @@ describe('keys', () => {
     expect(ran).toEqual(['inner', 'home', 'palette'])
   })
   it('have names', () => expect(keyName({ key: 'K', ctrlKey: false, metaKey: true, altKey: false })).toBe('mod+k'))
+})
+
+describe('links of the MLflow client', () => {
+  it.each([
+    ['#/experiments/1/runs/8c5f', '/runs/8c5f'], ['#/experiments/1', '/experiments/1'], ['#/experiments', '/experiments'], ['#/models/bike%20x/versions/3', '/models/bike%20x?version=3'],
+    ['#/models/bike', '/models/bike'], ['#/models', '/models'], ['#/experiments/1/runs/8c5f?tab=x', '/runs/8c5f'], ['#/gateway', undefined], ['#main', undefined], ['', undefined], ['#/models/%', '/models/%25'],
+  ])('%s opens %s', (hash, page) => expect(mlflowPage(hash)).toBe(page))
+})
+
+it('knows people from the server', () => {
+  expect(who('user:ingrid')).toEqual({ name: 'ingrid', system: false })
+  expect(who('system:lifecycle')).toEqual({ name: 'lifecycle', system: true })
+  expect(who({ type: 'user', id: 'root' })).toEqual({ name: 'root', system: false })
+  expect(who('')).toEqual({ name: 'Modelyard', system: true })
 })

@@ -6,7 +6,7 @@ import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Alert, Webhook } from '@/lib/api/types'
-import { absolute, num, plural } from '@/lib/format'
+import { absolute, num, plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useKeys } from '@/lib/keys'
 import { look } from '@/lib/states'
@@ -104,7 +104,7 @@ function AlertDrawer({ alert: a, onClose }: { alert: Alert; onClose: () => void 
         ['Endpoint', a.endpoint ? <Go key="e" className="link" to={href.endpoint(a.endpoint)}>{a.endpoint}</Go> : ''], ['Evidence', a.endpoint && a.window_id ? <Go key="w" className="link" to={href.monitor(a.endpoint, { window: a.window_id })}>the window</Go> : ''], ['Data until', a.event_time ? absolute(a.event_time) : ''],
         ['Seen', a.count ? plural(a.count, 'time') : ''], ['Acknowledged', a.acknowledged_at ? <Time key="a" at={a.acknowledged_at} /> : ''], ['By', a.acknowledged_by ? who(a.acknowledged_by).name : ''], ['Note', a.note], ['Resolved', a.resolved_at ? <Time key="r" at={a.resolved_at} /> : ''], ['Because', a.resolved_reason],
       ]} /></div>
-      {retraining && <div className="ds"><div className="sec">What it started</div><KeyValues items={[['Retraining', words(retraining.outcome || retraining.state)], ['Pipeline run', retraining.pipeline_run_id ? <span key="p" className="mono">{retraining.pipeline_run_id.slice(0, 12)}</span> : ''], ['Challenger', retraining.challenger ? `v${retraining.challenger}` : ''], ['Reason', retraining.reason]]} /></div>}
+      {retraining && <div className="ds"><div className="sec">What it started</div><KeyValues items={[['Retraining', words(retraining.outcome || retraining.state)], ['Pipeline run', retraining.pipeline_run_id ? <span key="p" className="mono">{shortId(retraining.pipeline_run_id)}</span> : ''], ['Challenger', retraining.challenger ? `v${retraining.challenger}` : ''], ['Reason', retraining.reason]]} /></div>}
       <Confirm open={resolve} onClose={() => setResolve(false)} title="Resolve this alert" action="Resolve" reason={{ label: 'What was done', placeholder: 'for the next who sees it' }} run={(note) => act('resolve', note)}>If the next window is still outside its limits, a new alert opens.</Confirm>
     </Drawer>
   )

@@ -97,7 +97,7 @@ function Profile({ v, before, open, onOpen }: { v: DatasetVersion; before: Datas
   const profile = new Map(v.profile?.columns.map((c) => [c.name, c]))
   const old = new Map(before?.profile?.columns.map((c) => [c.name, c]))
   const changes = new Map((before ? schemaDiff(before.columns, v.columns) : []).map((c) => [c.name, c]))
-  const show = (x: unknown) => (typeof x === 'number' ? num(x) : x === null || x === undefined ? '' : String(x))
+  const show = (x: unknown) => (typeof x === 'number' ? num(x) : x === null || x === undefined ? '' : /^\d{4}-\d\d-\d\dT/.test(String(x)) ? String(x).slice(0, 10) : String(x))
   const columns: Column<DatasetVersion['columns'][number]>[] = [
     { id: 'name', header: 'Column', width: 200, cell: (c) => <span className="flex items-center gap-1.5 min-w-0"><ChevronRight size={12} className="text-3 flex-none" style={{ rotate: c.name === open ? '90deg' : '0deg' }} /><span className="mono clip">{c.name}</span>{c.name === v.target && <Tag look="accent">target</Tag>}{c.name === v.time_column && <Tag>time</Tag>}{changes.get(c.name) && <Tag look="line">{changes.get(c.name)!.change === 'added' ? 'new' : `was ${changes.get(c.name)!.before}`}</Tag>}</span> },
     { id: 'type', header: 'Type', width: 90, cell: (c) => <span className="mono text-2">{c.type}</span> },

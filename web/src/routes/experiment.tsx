@@ -137,8 +137,9 @@ function useHidden(chosen: readonly string[] | undefined, metrics: readonly stri
   return useMemo(() => {
     if (chosen) return chosen[0] === 'none' ? [] : [...chosen]
     const own = metrics.filter((k) => k !== metric && !k.startsWith('system/'))
-    const varied = params.filter((k) => new Set(runs.map((r) => r.params[k] ?? '')).size > 1)
-    const shown = new Set([...own.slice(0, 4).map((k) => `m:${k}`), ...varied.slice(0, 4).map((k) => `p:${k}`), ...(varied.length === 0 ? params.slice(0, 2).map((k) => `p:${k}`) : [])])
+    const numeric = (k: string) => runs.some((r) => r.params[k] !== undefined && r.params[k] !== '' && Number.isFinite(Number(r.params[k])))
+    const varied = params.filter((k) => new Set(runs.flatMap((r) => (r.params[k] === undefined ? [] : [r.params[k]]))).size > 1).sort((a, b) => Number(numeric(b)) - Number(numeric(a)))
+    const shown = new Set([...own.slice(0, 4).map((k) => `m:${k}`), ...varied.slice(0, 4).map((k) => `p:${k}`), ...(varied.length === 0 ? params.filter(numeric).slice(0, 3).map((k) => `p:${k}`) : [])])
     return [...metrics.filter((k) => k !== metric).map((k) => `m:${k}`), ...params.map((k) => `p:${k}`)].filter((id) => !shown.has(id))
   }, [chosen, metrics, params, metric, runs])
 }

@@ -26,7 +26,7 @@ const columns: Column<Job>[] = [
   { id: 'kind', header: 'Job', cell: (j) => <b className="mono">{j.kind}</b>, value: (j) => j.kind },
   { id: 'state', header: 'State', cell: (j) => <Status kind={jobLook(j).kind}>{jobLook(j).word}</Status>, value: (j) => j.state, width: 130 },
   { id: 'key', header: 'About', cell: (j) => <span className="mono text-2">{j.key || j.group}</span> },
-  { id: 'attempt', header: 'Attempt', num: true, cell: (j) => (j.max_attempts ? `${j.attempt} of ${j.max_attempts}` : j.attempt), value: (j) => j.attempt, width: 100 },
+  { id: 'attempt', header: 'Attempt', num: true, cell: (j) => (j.max_attempts && j.max_attempts < 1000 ? `${j.attempt} of ${j.max_attempts}` : j.attempt), value: (j) => j.attempt, width: 100 },
   { id: 'run', header: 'Due', cell: (j) => <Time at={j.run_at} />, value: (j) => j.run_at, width: 120 },
   { id: 'changed', header: 'Made or done', cell: (j) => <Time at={j.finished_at ?? j.created_at} />, value: (j) => j.finished_at ?? j.created_at, width: 120 },
   { id: 'error', header: 'Error', cell: (j) => <span className="text-bad inline-block max-w-[360px] clip align-bottom" title={j.error}>{j.error}</span> },

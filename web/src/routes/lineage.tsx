@@ -83,7 +83,7 @@ function Sentence({ up, down, data, served }: { up: number; down: number; data: 
   return (
     <>
       {up === 0 ? 'Nothing is recorded before it' : <>Made from <b>{data.length > 0 ? data.join(' and ') : plural(up, 'thing')}</b>{data.length > 0 && rest > 0 ? ` through ${plural(rest, 'step')}` : ''}</>};{' '}
-      {down === 0 ? 'nothing depends on it.' : <><b>{plural(down, 'thing')}</b> {down === 1 ? 'depends' : 'depend'} on it{served.length > 0 ? <>, {served.length === 1 ? 'among them the endpoint' : 'among them the endpoints'} <b>{served.join(' and ')}</b></> : ''}.</>}
+      {down === 0 ? 'nothing depends on it.' : down === served.length ? <>{served.length === 1 ? 'the endpoint' : 'the endpoints'} <b>{served.join(' and ')}</b> {down === 1 ? 'depends' : 'depend'} on it.</> : <><b>{plural(down, 'thing')}</b> depend on it{served.length > 0 ? <>, among them <b>{served.join(' and ')}</b></> : ''}.</>}
     </>
   )
 }

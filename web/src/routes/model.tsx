@@ -7,7 +7,7 @@ import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
-import { bytes, num, plural, signed } from '@/lib/format'
+import { bytes, num, plural, shortId, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { lowerIsBetter, mainMetric } from '@/lib/metrics'
 import { look } from '@/lib/states'
@@ -65,7 +65,7 @@ export function ModelPage(): ReactNode {
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
                 <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><Metrics v={v} champion={champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion} /></div>
-                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? v.run_id.slice(0, 8)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
+                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
               </div>
             </div>
           </div>

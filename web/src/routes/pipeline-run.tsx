@@ -7,12 +7,13 @@ import { runVerdict, stepDetail, stepGraph, triggerText } from '@/features/pipel
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { PipelineRun, PipelineStep } from '@/lib/api/types'
-import { bytes, duration, millis, shortId } from '@/lib/format'
+import { bytes, clock, day, duration, millis, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useKeys } from '@/lib/keys'
 import { look } from '@/lib/states'
 import { Confirm } from '@/ui/Dialog'
 import { Skeleton } from '@/ui/Empty'
+import { Id } from '@/ui/Code'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Go } from '@/ui/Go'
 import { JsonView } from '@/ui/JsonView'
@@ -45,7 +46,7 @@ export function PipelineRunPage(): ReactNode {
   const move = (by: number) => choose(steps[steps.findIndex((s) => s.name === step?.name) + by]?.name)
   useKeys([{ keys: 'j', label: 'Next step', run: () => move(1) }, { keys: 'k', label: 'Previous step', run: () => move(-1) }])
   const crumbs = [{ label: 'Pipelines', to: '/pipelines' as const }, { label: name, to: '/pipelines/$name' as const, params: { name } }]
-  if (!run || !graph) return <Page crumbs={crumbs} title={shortId(id, 12)}>{query.error ? <ErrorPanel error={query.error} title="Can't read the pipeline run" onRetry={() => void query.refetch()} /> : <Skeleton rows={6} />}</Page>
+  if (!run || !graph) return <Page crumbs={crumbs} title={shortId(id)}>{query.error ? <ErrorPanel error={query.error} title="Can't read the pipeline run" onRetry={() => void query.refetch()} /> : <Skeleton rows={6} />}</Page>
   const state = look(run.state)
   const verdict = runVerdict(run)
   const going = run.state === 'running' || run.state === 'queued'
@@ -53,8 +54,8 @@ export function PipelineRunPage(): ReactNode {
   const rank = new Map(steps.map((s, i) => [s.name, i]))
   const deep = Math.max(1, ...levels(steps))
   return (
-    <Page crumbs={crumbs} title={shortId(id, 12)} name={`${name} ${shortId(id, 12)}`} fill status={<Pill kind={state.kind}>{state.word}</Pill>}
-      meta={<>started <Time at={run.started_at ?? run.created_at} /> {triggerText(run.trigger)}{run.trigger?.kind === 'alert' && run.trigger.ref && <> (<Go className="link" to={href.alert(run.trigger.ref)}>see it</Go>)</>}, {going ? 'for' : 'took'} <Took from={run.started_at} to={run.ended_at} /></>}
+    <Page crumbs={crumbs} title={`Run of ${run.started_at || run.created_at ? `${day(run.started_at ?? run.created_at!)}, ${clock(run.started_at ?? run.created_at!)}` : shortId(id)}`} name={`${name} run`} fill status={<Pill kind={state.kind}>{state.word}</Pill>}
+      meta={<><Id id={id} />, started <Time at={run.started_at ?? run.created_at} /> {triggerText(run.trigger)}{run.trigger?.kind === 'alert' && run.trigger.ref && <> (<Go className="link" to={href.alert(run.trigger.ref)}>see it</Go>)</>}, {going ? 'for' : 'took'} <Took from={run.started_at} to={run.ended_at} /></>}
       actions={<>{going ? <button type="button" className="btn dgr" onClick={() => setAsk('cancel')}><Square size={14} />Cancel…</button> : <button type="button" className="btn" onClick={() => setAsk('retry')}><RotateCcw size={14} />{run.state === 'failed' ? `Retry from ${steps.find((s) => s.state === 'failed')?.name ?? 'start'}…` : 'Run again…'}</button>}</>}
       verdict={<><b>{verdict.strong}</b>{verdict.rest}{going && run.message ? ` ${run.message}.` : ''}</>}>
       <div className="grid gap-3.5 flex-1 min-h-0" style={{ gridTemplateRows: `${shape === 'graph' ? Math.min(330, 128 + widest(steps) * 64) : Math.min(330, 56 + steps.length * 30)}px minmax(220px, 1fr)` }}>

@@ -27,7 +27,7 @@ const route = getRouteApi('/pipelines/$name')
 const fill: Record<string, string> = { succeeded: 'ok', running: 'info', failed: 'bad', lost: 'bad' }
 
 const columns: Column<PipelineRun>[] = [
-  { id: 'run', header: 'Run', cell: (r) => <Go to={href.pipelineRun(r.pipeline, r.id)} className="mono strong">{shortId(r.id, 12)}</Go>, width: 140 },
+  { id: 'run', header: 'Run', cell: (r) => <Go to={href.pipelineRun(r.pipeline, r.id)} className="mono strong">{shortId(r.id)}</Go>, width: 140 },
   { id: 'state', header: 'State', cell: (r) => <Status kind={look(r.state).kind}>{look(r.state).word}</Status>, width: 120 },
   { id: 'steps', header: 'Steps', cell: (r) => <span className="bar inline-flex align-middle" style={{ width: 120 }} role="img" aria-label={(r.steps ?? []).map((s) => `${s.name} ${s.state}`).join(', ')}>{(r.steps ?? []).map((s) => <i key={s.name} title={`${s.name}: ${s.state}`} style={{ flex: 1, background: fill[s.state] ? `var(--${fill[s.state]}-fill)` : 'transparent', opacity: s.state === 'succeeded' ? 0.7 : 1 }} />)}</span>, width: 150 },
   { id: 'when', header: 'Started', cell: (r) => <Time at={r.started_at ?? r.created_at} />, width: 110 },

@@ -6,7 +6,7 @@ import { CurveControls, MetricChart, runColors, type CurveView } from '@/feature
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
-import { absolute, num, plural } from '@/lib/format'
+import { absolute, num, plural, shortId } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { mainMetric } from '@/lib/metrics'
 import { rank } from '@/lib/search'
@@ -37,7 +37,7 @@ export function RunPage(): ReactNode {
   const experiment = useQuery({ ...q.experiment(run.data?.experiment_id ?? ''), enabled: run.data !== undefined })
   const [register, setRegister] = useState(false)
   const r = run.data
-  if (!r) return <Page crumbs={[{ label: 'Experiments', to: '/experiments' }]} title={id.slice(0, 8)}>{run.error ? <ErrorPanel error={run.error} title="Can't read the run" onRetry={() => void run.refetch()} /> : <Skeleton rows={6} />}</Page>
+  if (!r) return <Page crumbs={[{ label: 'Experiments', to: '/experiments' }]} title={shortId(id)}>{run.error ? <ErrorPanel error={run.error} title="Can't read the run" onRetry={() => void run.refetch()} /> : <Skeleton rows={6} />}</Page>
   const state = look(r.status)
   const main = mainMetric(Object.keys(r.metrics))
   const tab = search.tab ?? 'charts'
@@ -48,10 +48,10 @@ export function RunPage(): ReactNode {
       meta={<>{r.user && `${r.user}, `}<Time at={r.start_time} />, {r.status === 'RUNNING' ? 'for' : 'took'} <Took from={r.start_time} to={r.end_time} /></>}
       actions={<><Go className="btn ghost" to={href.lineage(`run:${r.id}`)}><GitBranch size={14} />Lineage</Go>{(r.models?.length ?? 0) > 0 && <button type="button" className="btn pri" onClick={() => setRegister(true)}><Boxes size={14} />Register model…</button>}</>}
       verdict={<RunVerdict run={r} main={main} />}
-      tabs={<Tabs value={tab} items={[{ value: 'charts', label: 'Charts', count: Object.keys(r.metrics).length }, { value: 'details', label: 'Parameters and tags', count: Object.keys(r.params).length }, { value: 'files', label: 'Artifacts' }]}
+      tabs={<Tabs value={tab} items={[{ value: 'charts', label: 'Overview' }, { value: 'details', label: 'Parameters and tags', count: Object.keys(r.params).length }, { value: 'files', label: 'Artifacts' }]}
         right={tab === 'charts' ? <CurveControls view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} /> : undefined} />}>
       <div className="body">
-        {tab === 'charts' && <Charts run={r} view={view} main={main} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} />}
+        {tab === 'charts' && <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_300px] items-start"><div className="min-w-0"><Charts run={r} view={view} main={main} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} /></div><Aside run={r} /></div>}
         {tab === 'details' && <Details run={r} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} />}
         {tab === 'files' && <Files list={(path) => q.runFiles(r.id, path)} content={`/api/v1/runs/${encodeURIComponent(r.id)}/files/content`} open={search.file} onOpen={(file) => set({ file })} empty={{ title: 'No artifacts', text: 'This run logged no files. mlflow.log_artifact adds one.' }} />}
       </div>
@@ -77,14 +77,15 @@ function Charts({ run: r, view, main, find, onFind }: { run: Run; view: CurveVie
     return rank(find, all, (k) => k, (k) => k)
   }, [r.metrics, main, find])
   const colors = useMemo(() => runColors([r.id]), [r.id])
+  const runs = useMemo(() => [r], [r])
   const [most, setMost] = useState(12)
   if (Object.keys(r.metrics).length === 0) return <section className="panel"><Empty title="No metrics" command='mlflow.log_metric("val_mae", 38.2, step=10)'>This run logged none{r.status === 'RUNNING' ? ' yet; they appear here as they come' : ''}.</Empty></section>
   return (
     <>
       {Object.keys(r.metrics).length > 6 && <div className="flex mb-3"><FilterBox value={find} placeholder="Find a metric" onChange={onFind} /></div>}
-      <div className="grid gap-3.5 cols:grid-cols-3 sheet:grid-cols-2">
+      <div className={`grid gap-3.5 ${keys.length === 1 ? '' : keys.length < 5 ? 'sheet:grid-cols-2' : 'cols:grid-cols-3 sheet:grid-cols-2'}`}>
         {keys.slice(0, most).map((k) => (
-          <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={[r]} colors={colors} view={view} height={132} sync={`run-${r.id}`} right={<b className="text-1 text-sm">{num(r.metrics[k])}</b>} /></section>
+          <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={keys.length === 1 ? 300 : keys.length < 5 ? 190 : 132} sync={`run-${r.id}`} right={<b className="text-1 text-sm">{num(r.metrics[k])}</b>} /></section>
         ))}
       </div>
       {keys.length > most && <button type="button" className="btn mt-3.5" onClick={() => setMost(most + 24)}>Show {Math.min(24, keys.length - most)} more of {keys.length - most}</button>}
@@ -93,12 +94,29 @@ function Charts({ run: r, view, main, find, onFind }: { run: Run; view: CurveVie
   )
 }
 
+/** Beside the charts: what went in and what came out. */
+function Aside({ run: r }: { run: Run }) {
+  const params = Object.entries(r.params)
+  const shown = [...params].sort(([, a], [, b]) => Number(Number.isFinite(Number(b))) - Number(Number.isFinite(Number(a)))).slice(0, 12)
+  const versions = useQuery(q.models()).data?.items ?? []
+  return (
+    <div className="grid gap-3.5 min-w-0">
+      <Panel title="Data and code"><div className="px-3.5 py-2.5"><KeyValues items={[
+        ...(r.inputs ?? []).map((i): [string, ReactNode] => { const d = datasetOf(i.source); return [i.context || 'Data', d ? <Go key={i.digest} className="link" to={href.dataset(d.name, d.version)}>{d.name} v{d.version}</Go> : i.name] }),
+        ['Source', r.source], ['Commit', r.commit ? <Id key="c" id={r.commit} /> : ''], ['Author', r.user], ['Run', <Id key="i" id={r.id} />], ['Part of', r.parent_id ? <Go key="p" className="link" to={href.run(r.parent_id)}>{shortId(r.parent_id)}</Go> : ''],
+      ]} /></div></Panel>
+      {(r.models?.length ?? 0) > 0 && <Panel title="Models it logged"><div className="px-3.5 py-2 text-sm">{r.models!.map((m) => <div key={m.model_id} className="flex justify-between gap-2 py-0.5"><b className="clip">{m.name}</b><Id id={m.model_id} length={12} /></div>)}{versions.length === 0 && <p className="text-3">None is registered yet.</p>}</div></Panel>}
+      {params.length > 0 && <Panel title="Parameters" right={params.length > shown.length ? `${shown.length} of ${params.length}` : params.length}><div className="px-3.5 py-2.5"><dl className="kv mono">{shown.map(([k, v]) => <div key={k} className="contents"><dt>{k}</dt><dd className="text-right clip" title={v}>{v}</dd></div>)}</dl></div></Panel>}
+    </div>
+  )
+}
+
 function Details({ run: r, find, onFind }: { run: Run; find: string; onFind: (find: string) => void }) {
   const own = Object.entries(r.tags).filter(([k]) => !k.startsWith('mlflow.'))
   const system = Object.entries(r.tags).filter(([k]) => k.startsWith('mlflow.') && k !== 'mlflow.note.content')
   const params = rank(find, Object.entries(r.params), ([k, v]) => `${k} ${v}`, ([k]) => k)
   const note = r.tags['mlflow.note.content']
-  const commit = r.tags['mlflow.source.git.commit']
+  const commit = r.commit || r.tags['mlflow.source.git.commit']
   return (
     <>
       <div className="flex mb-3"><FilterBox value={find} placeholder="Find a parameter" onChange={onFind} /></div>

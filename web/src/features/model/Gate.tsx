@@ -3,7 +3,7 @@ import { MarginBar } from '@/charts/LimitBar'
 import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { GateResult } from '@/lib/api/types'
-import { count, duration, num, plural } from '@/lib/format'
+import { count, duration, ms, num, plural } from '@/lib/format'
 import { href } from '@/lib/href'
 import { look } from '@/lib/states'
 import { Empty, Skeleton } from '@/ui/Empty'
@@ -14,6 +14,8 @@ import { Status } from '@/ui/Status'
 import { Time } from '@/ui/Time'
 
 const op = (text: string | undefined) => ({ '<=': '≤', '>=': '≥' })[text ?? ''] ?? text ?? ''
+
+const figure = (metric: string | undefined, v: number | null | undefined) => (metric?.endsWith('_ms') && typeof v === 'number' ? ms(v) : num(v))
 
 /** Room to the limit as a share of the limit, positive when it is kept. */
 function room(r: GateResult['rules'][number]): number | undefined {
@@ -53,7 +55,7 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
               const l = look(r.verdict)
               return (
                 <tr key={i}>
-                  <td className="!whitespace-normal">{r.name}{(r.note || r.against) && <span className="text-3 text-sm block">{r.note || `against ${r.against}${typeof r.baseline === 'number' ? `, ${num(r.baseline)}` : ''}`}</span>}</td><td className="num text-2">{r.required !== null && r.required !== undefined ? `${op(r.op)} ${num(r.required)}` : ''}</td><td className="num strong">{num(r.measured)}</td>
+                  <td className="!whitespace-normal">{r.name}{(r.note || r.against) && <span className="text-3 text-sm block">{r.note || `against ${r.against}${typeof r.baseline === 'number' ? `, ${num(r.baseline)}` : ''}`}</span>}</td><td className="num text-2">{r.required !== null && r.required !== undefined ? `${op(r.op)} ${figure(r.metric ?? r.name, r.required)}` : ''}</td><td className="num strong">{figure(r.metric ?? r.name, r.measured)}</td>
                   <td>{room(r) !== undefined && <MarginBar margin={room(r)!} tone={l.kind === 'ok' ? 'ok' : l.kind === 'bad' ? 'bad' : 'idle'} />}</td><td><Status kind={l.kind}>{l.word}</Status></td>
                 </tr>
               )
