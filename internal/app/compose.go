@@ -1,14 +1,17 @@
 package app
 
 import (
+	"context"
 	"os/user"
 
+	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/egress"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
@@ -61,14 +64,22 @@ func (s *Server) compose() ([]domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, served...)
+	ds = append(ds, served.domains...)
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Version: versionFacts(models)}})
+		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+
+	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir, Egress: egress.Policy{AllowPrivate: f.cfg.Loopback(), Own: f.cfg.Listen}})
+	alerts.Routes(f.router)
+	alerts.Subscribe()
+	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
+
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }
 

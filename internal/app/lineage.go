@@ -4,7 +4,10 @@ import (
 	"context"
 
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/predlog"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/tracking"
 )
 
 // versionFacts gives lineage what the event of a new version does not carry.
@@ -16,4 +19,39 @@ func versionFacts(models *registry.Service) func(context.Context, string, string
 		}
 		return governance.VersionFacts{Digest: v.Digest, Flavor: v.Flavor, Runtime: v.Runtime, Requirements: v.Requirements, PythonVersion: v.PythonVersion}, nil
 	}
+}
+
+// runFacts gives lineage what the event of a new run does not carry.
+func runFacts(runs *tracking.Service) func(context.Context, string) (governance.RunFacts, error) {
+	return func(ctx context.Context, runID string) (governance.RunFacts, error) {
+		r, err := runs.Run(ctx, runID)
+		if err != nil {
+			return governance.RunFacts{}, err
+		}
+		out := governance.RunFacts{Name: r.Name, User: r.User, Source: r.Tag("mlflow.source.name"), Tags: map[string]string{}}
+		for _, t := range r.Tags {
+			out.Tags[t.Key] = t.Value
+		}
+		return out, nil
+	}
+}
+
+// PredictionLineage answers where one prediction comes from.
+type PredictionLineage struct {
+	Prediction predlog.Prediction `json:"prediction"`
+	Facts      []governance.Fact  `json:"facts" doc:"from the endpoint back to the data and who approved it"`
+}
+
+// predictionLineage composes what the prediction log and governance know of one prediction.
+func predictionLineage(r *httpx.Router, log *predlog.Service, govern *governance.Service) {
+	httpx.Get(r, "/api/v1/predictions/{id}/lineage", "lineage:read", "Where one prediction comes from", func(ctx context.Context, in *struct {
+		ID string `path:"id" maxLength:"64"`
+	}) (*PredictionLineage, error) {
+		p, err := log.Get(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		facts, err := govern.TraceServed(ctx, governance.Served{Endpoint: p.Endpoint, Model: p.Model, Version: p.Version, At: p.Time}, 0)
+		return &PredictionLineage{Prediction: p, Facts: facts}, err
+	})
 }

@@ -15,12 +15,19 @@ import (
 	"github.com/modelyard/modelyard/internal/serving"
 )
 
-// serve makes the three domains that answer predictions: routes, the log, the endpoints.
-func (s *Server) serve(models *registry.Service) ([]domain, error) {
+// plane is the data plane: routes, the prediction log, the endpoints.
+type plane struct {
+	routes  *routing.Service
+	log     *predlog.Service
+	ends    *serving.Service
+	domains []domain
+}
+
+func (s *Server) serve(models *registry.Service) (plane, error) {
 	f := &s.f
 	runtimes, err := f.runtimes("serving")
 	if err != nil {
-		return nil, err
+		return plane{}, err
 	}
 	routes := routing.New(routing.Deps{DB: f.db, Events: f.events, Clock: f.clock, Registry: models})
 	log := predlog.New(predlog.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Files: f.files, Clock: f.clock, Log: f.log.With("component", "predlog"), Metrics: f.metrics, DataDir: f.cfg.DataDir})
@@ -31,11 +38,11 @@ func (s *Server) serve(models *registry.Service) ([]domain, error) {
 	ends.Routes(f.router)
 	ends.Subscribe()
 	s.health = append(s.health, ends.Healthy)
-	return []domain{
+	return plane{routes, log, ends, []domain{
 		{name: "routing", migrations: []db.Migrations{routing.Migrations()}, start: routes.Start},
 		{name: "predlog", migrations: []db.Migrations{predlog.Migrations()}, start: log.Start, run: log.Run},
 		{name: "serving", migrations: []db.Migrations{serving.Migrations()}, start: ends.Start, run: ends.Run},
-	}, nil
+	}}, nil
 }
 
 // runtimes says how models are run on this machine. Each part that loads models has a folder for its worker processes.

@@ -356,9 +356,9 @@ func (s *story) lineage(ctx context.Context) (string, error) {
 	have := map[string]string{}
 	for _, fact := range o.Items("facts") {
 		have[fact.Str("what")] = fact.Str("value")
-		s.f.Progress("   %-16s %s", fact.Str("what"), fact.Str("value"))
+		s.f.Progress("   %-16s %s %s", fact.Str("what"), fact.Str("value"), fact.Str("note"))
 	}
-	for _, what := range []string{"endpoint", "model version", "run", "code", "environment", "dataset", "approved by"} {
+	for _, what := range []string{"endpoint", "model version", "run", "code commit", "environment", "dataset version", "approved"} {
 		if have[what] == "" {
 			return "", failed("the lineage of prediction %s does not name its %s", id, what)
 		}

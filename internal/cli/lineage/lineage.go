@@ -35,7 +35,7 @@ func New(f *cmdutil.Factory) *cobra.Command {
 			return f.Document(o)
 		}
 		for _, s := range o.Items("facts") {
-			_, _ = fmt.Fprintf(f.Out, "%-14s %s\n", s.Str("what"), s.Str("value"))
+			_, _ = fmt.Fprintf(f.Out, "%-16s %s  %s  %s\n", s.Str("what"), s.Str("value"), s.Str("actor"), s.Str("note"))
 		}
 		return nil
 	}}
