@@ -87,15 +87,15 @@ interface Count {
 /** Numbers beside the navigation: only what asks for something, with the shape when it has a colour. */
 function useCounts(): Partial<Record<NavItem['to'], Count>> {
   const { data } = useQuery(q.overview())
+  const halted = useQuery(q.rollouts()).data?.items.filter((r) => r.state === 'halted').length ?? 0
   if (!data) return {}
   const out: Partial<Record<NavItem['to'], Count>> = {}
-  if (data.rollouts_halted) out['/endpoints'] = { text: String(data.rollouts_halted), tone: 'bad' }
+  const deciding = (data.endpoints_failing ?? 0) + halted
+  if (deciding) out['/endpoints'] = { text: String(deciding), tone: 'bad' }
   if (data.monitors_breach) out['/monitors'] = { text: String(data.monitors_breach), tone: 'bad' }
-  else if (data.monitors_watch) out['/monitors'] = { text: String(data.monitors_watch), tone: 'warn' }
   if (data.alerts_open) out['/alerts'] = { text: String(data.alerts_open), tone: 'warn' }
   if (data.pipelines_running) out['/pipelines'] = { text: String(data.pipelines_running) }
   if (data.runs_running) out['/experiments'] = { text: String(data.runs_running) }
-  if (data.jobs_running) out['/jobs'] = { text: `${data.jobs_running} running` }
   return out
 }
 

@@ -1,4 +1,4 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, type ErrorComponentProps } from '@tanstack/react-router'
 import { parseSearch, stringifySearch } from '@/lib/url'
 import * as s from '@/routes/search'
 import { ErrorPanel } from '@/ui/ErrorBox'
@@ -13,12 +13,16 @@ const root = createRootRoute({
       <p className="text-2">Nothing is at this address. It may have been renamed. <Go className="link" to="/">Go home</Go> or press Ctrl K to search.</p>
     </Page>
   ),
-  errorComponent: ({ error, reset }) => (
+})
+
+/** Stands in the place of the page, so the navigation stays. */
+function Broken({ error, reset }: ErrorComponentProps) {
+  return (
     <Page title="This page broke">
       <ErrorPanel error={error} title="The page could not be drawn" onRetry={reset} />
     </Page>
-  ),
-})
+  )
+}
 
 // Each route is a constant of its own: inside an array literal TypeScript loses their paths.
 const home = createRoute({ getParentRoute: () => root, path: '/', component: lazyRouteComponent(() => import('@/routes/home'), 'Home') })
@@ -51,7 +55,7 @@ const routeTree = root.addChildren([
 const basepath = new URL(document.baseURI).pathname.replace(/\/$/, '') || '/'
 
 /** Made once the address is settled. */
-export const newRouter = () => createRouter({ routeTree, basepath, parseSearch, stringifySearch, defaultPreload: 'intent', scrollRestoration: false })
+export const newRouter = () => createRouter({ routeTree, basepath, parseSearch, stringifySearch, defaultPreload: 'intent', defaultErrorComponent: Broken, scrollRestoration: false })
 
 declare module '@tanstack/react-router' {
   interface Register {

@@ -39,7 +39,7 @@ function mark(a: Alert): { kind: ShapeKind; word: string } {
 const columns: Column<Alert>[] = [
   { id: 'state', header: 'State', cell: (a) => { const m = mark(a); return <Status kind={m.kind}>{m.word}</Status> }, width: 130 },
   { id: 'title', header: 'Alert', cell: (a) => <span><b>{a.title}</b>{a.reason && <span className="text-2 text-sm block max-w-[560px] clip" title={a.reason}>{a.reason}</span>}</span> },
-  { id: 'endpoint', header: 'Endpoint', cell: (a) => a.endpoint && <Go className="link" to={href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {})}>{a.endpoint}</Go>, width: 150 },
+  { id: 'endpoint', header: 'About', cell: (a) => a.endpoint ? <Go className="link" to={href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {})}>{a.endpoint}</Go> : a.subject?.startsWith('pipeline:') ? <Go className="link" to={href.pipeline(a.subject.slice(9))}>{a.subject.slice(9)}</Go> : a.subject, width: 150 },
   { id: 'kind', header: 'Kind', cell: (a) => words(a.kind), width: 110 },
   { id: 'count', header: 'Seen', num: true, cell: (a) => (a.count && a.count > 1 ? `${a.count} times` : 'once'), width: 90 },
   { id: 'opened', header: 'Opened', cell: (a) => <Time at={a.opened_at} />, width: 110 },

@@ -62,13 +62,15 @@ export function ExperimentPage(): ReactNode {
   const paramKeys = useMemo(() => keysOf(pages.data?.pages[0]?.param_keys, runs, (r) => r.params), [pages.data, runs])
   const metric = search.metric ?? mainMetric(metricKeys)
   const selected = useMemo(() => new Set(search.runs ?? []), [search.runs])
-  const colors = useMemo(() => runColors(search.runs ?? runs.slice(0, 5).map((r) => r.id)), [search.runs, runs])
   const winner = metric ? best(runs, metric) : undefined
   const view: CurveView = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false }
   const hidden = useHidden(search.hide, metricKeys, paramKeys, metric, runs)
   const columns = useColumns(runs, metric, metricKeys, paramKeys, winner?.id)
-  const shownCurves = search.runs ? runs.filter((r) => selected.has(r.id)).slice(0, mostCurves) : runs.slice(0, 5)
-  const context = search.runs ? runs.filter((r) => !selected.has(r.id)).slice(0, contextCurves) : runs.slice(5, 5 + contextCurves)
+  const plotted = runs.filter((r) => metric !== undefined && (r.metrics[metric] !== undefined || r.status === 'RUNNING'))
+  const shownCurves = search.runs ? runs.filter((r) => selected.has(r.id)).slice(0, mostCurves) : plotted.slice(0, 5)
+  const context = search.runs ? plotted.filter((r) => !selected.has(r.id)).slice(0, contextCurves) : plotted.slice(5, 5 + contextCurves)
+  const colorOf = (search.runs ?? shownCurves.map((r) => r.id)).join()
+  const colors = useMemo(() => runColors(colorOf.split(',')), [colorOf])
   const compare = () => go(href.compare([...selected].slice(0, 20)))
   useKeys([{ keys: 'c', label: 'Compare the selected runs', run: () => selected.size > 1 && compare() }])
   const filterError = pages.error instanceof ApiError && pages.error.status === 400 ? pages.error : undefined

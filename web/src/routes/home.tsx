@@ -42,9 +42,10 @@ export function needs(alerts: readonly Alert[], rollouts: readonly Rollout[], fa
   for (const a of alerts) {
     if (a.state === 'resolved') continue
     const name = a.endpoint && !a.title.includes(a.endpoint) ? `${a.endpoint}: ${a.title}` : a.title
-    out.push({ id: `alert:${a.id}`, kind: a.state === 'acknowledged' ? 'info' : severity[a.severity] ?? 'warn', title: name, why: a.reason ?? '', since: a.opened_at, to: a.endpoint ? href.monitor(a.endpoint) : href.alert(a.id), action: 'Open' })
+    out.push({ id: `alert:${a.id}`, kind: a.state === 'acknowledged' ? 'info' : severity[a.severity] ?? 'warn', title: name, why: a.reason ?? '', since: a.opened_at, to: a.endpoint ? href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {}) : a.subject?.startsWith('pipeline:') ? href.pipeline(a.subject.slice('pipeline:'.length)) : href.alert(a.id), action: 'Open' })
   }
-  for (const p of failed) out.push({ id: `pipeline:${p.id}`, kind: 'warn', title: `${p.pipeline}: the last run failed`, why: p.error ?? '', since: p.ended_at ?? p.started_at ?? '', to: href.pipelineRun(p.pipeline, p.id), action: 'Open' })
+  const told = new Set(alerts.filter((a) => a.state !== 'resolved').map((a) => a.subject))
+  for (const p of failed) if (!told.has(`pipeline:${p.pipeline}`)) out.push({ id: `pipeline:${p.id}`, kind: 'warn', title: `${p.pipeline}: the last run failed`, why: p.error ?? '', since: p.ended_at ?? p.started_at ?? '', to: href.pipelineRun(p.pipeline, p.id), action: 'Open' })
   const order: Record<ShapeKind, number> = { bad: 0, warn: 1, info: 2, idle: 3, pause: 3, ok: 4 }
   return out.sort((a, b) => order[a.kind] - order[b.kind])
 }

@@ -33,7 +33,7 @@ const columns: Column<PipelineRun>[] = [
   { id: 'when', header: 'Started', cell: (r) => <Time at={r.started_at ?? r.created_at} />, width: 110 },
   { id: 'took', header: 'Took', num: true, cell: (r) => <Took from={r.started_at} to={r.ended_at} />, width: 110 },
   { id: 'why', header: 'Started', cell: (r) => <span className="text-2">{triggerText(r.trigger)}</span>, width: 120 },
-  { id: 'error', header: 'Note', cell: (r) => <span className="text-2 inline-block max-w-[360px] clip align-bottom" title={r.error}>{r.error || (r.state === 'running' ? r.message || runVerdict(r).strong : '')}</span> },
+  { id: 'error', header: 'Note', cell: (r) => <span className="text-2 inline-block max-w-[240px] clip align-bottom" title={r.error}>{r.error || (r.state === 'running' ? r.message || runVerdict(r).strong : '')}</span> },
 ]
 
 export function PipelinePage(): ReactNode {

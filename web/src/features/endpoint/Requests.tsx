@@ -1,23 +1,21 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
-import { lazy, Suspense } from 'react'
+import { who } from '@/lib/actor'
 import { address, http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
-import type { List, Prediction } from '@/lib/api/types'
+import type { Fact, List, Prediction } from '@/lib/api/types'
 import { absolute, ms, num } from '@/lib/format'
 import { pageOf } from '@/lib/href'
 import { Id } from '@/ui/Code'
 import { DataTable, type Column } from '@/ui/DataTable'
 import { Drawer } from '@/ui/Drawer'
 import { Empty, Skeleton } from '@/ui/Empty'
-import { useGo } from '@/ui/Go'
+import { Go } from '@/ui/Go'
 import { JsonView } from '@/ui/JsonView'
 import { Load } from '@/ui/Load'
 import { KeyValues } from '@/ui/Panel'
 import { Segmented } from '@/ui/Segmented'
 import { Status, Tag } from '@/ui/Status'
 import { Time } from '@/ui/Time'
-
-const Dag = lazy(() => import('@/charts/Dag'))
 
 export type Only = 'all' | 'labelled' | 'failed'
 
@@ -83,7 +81,6 @@ export function Requests({ endpoint, only, onOnly, open, onOpen }: Props) {
 }
 
 function PredictionDrawer({ id, known, onClose }: { id: string; known: Prediction | undefined; onClose: () => void }) {
-  const go = useGo()
   const query = useQuery({ ...q.prediction(id), ...(known ? { initialData: known } : {}) })
   const lineage = useQuery(q.predictionLineage(id))
   return (
@@ -101,12 +98,26 @@ function PredictionDrawer({ id, known, onClose }: { id: string; known: Predictio
         )}
       </Load>
       <div className="ds"><div className="sec">Where it comes from</div>
-        <Load query={lineage} what="its lineage" skeleton={<Skeleton rows={2} />}>
-          {(l) => l.nodes.length === 0 ? <p className="text-2 text-sm">Nothing is recorded before this prediction.</p> : (
-            <div style={{ height: Math.min(520, 90 + l.nodes.length * 76) }}><Suspense fallback={<Skeleton />}><Dag down name="Lineage of the prediction" nodes={l.nodes.map((n) => ({ id: n.id, kind: n.kind.replaceAll('_', ' '), label: n.label }))} edges={l.edges} onSelect={(node) => { const to = pageOf(node.slice(0, node.indexOf(':')), node.slice(node.indexOf(':') + 1)); if (to) go(to) }} /></Suspense></div>
-          )}
+        <Load query={lineage} what="its lineage" skeleton={<Skeleton rows={4} widths={['60%']} />}>
+          {(l) => l.facts.length === 0 ? <p className="text-2 text-sm">Nothing is recorded before this prediction.</p> : <ol>{l.facts.map((f, i) => <Origin key={i} fact={f} last={i === l.facts.length - 1} />)}</ol>}
         </Load>
       </div>
     </Drawer>
+  )
+}
+
+/** One step on the way back from the prediction. */
+function Origin({ fact: f, last }: { fact: Fact; last: boolean }) {
+  const node = f.node ?? ''
+  const to = pageOf(node.slice(0, node.indexOf(':')), node.slice(node.indexOf(':') + 1))
+  const note = f.note && f.note.length > 160 ? `${f.note.slice(0, 160)}…` : f.note
+  return (
+    <li className="relative pl-5 pb-2.5 text-sm">
+      {!last && <i className="absolute w-px bg-border-strong" style={{ left: 4, top: 12, bottom: -6 }} />}
+      <i className="absolute w-[9px] h-[9px] rounded-full border-[2px] border-control bg-raised" style={{ left: 0, top: 5 }} />
+      <span className="text-3">{f.what}</span> {to ? <Go to={to} className="link strong">{f.value}</Go> : <b>{f.value}</b>}
+      {note && <span className="text-2 block" style={{ overflowWrap: 'anywhere' }}>{note}</span>}
+      <span className="text-3 text-xs"><Time at={f.at} />{f.actor && `, ${who(f.actor).name}`}</span>
+    </li>
   )
 }

@@ -65,7 +65,7 @@ export const q = {
   endpointHistory: (name: string) => read<t.List<t.RouteChange>>(['endpoints', name, 'history'], `/endpoints/${seg(name)}/history`),
   predictions: (name: string, query: Query) => ({ ...read<t.List<t.Prediction>>(['predictions', name], `/endpoints/${seg(name)}/predictions`, query), placeholderData: keepPreviousData }),
   prediction: (id: string) => read<t.Prediction>(['predictions', 'one', id], `/predictions/${seg(id)}`),
-  predictionLineage: (id: string) => read<t.Lineage>(['predictions', 'lineage', id], `/predictions/${seg(id)}/lineage`),
+  predictionLineage: (id: string) => read<t.PredictionLineage>(['predictions', 'lineage', id], `/predictions/${seg(id)}/lineage`),
 
   monitors: () => read<t.List<t.Monitor>>(['monitors', 'list'], '/monitors'),
   monitor: (name: string) => read<t.Monitor>(['monitors', name], `/monitors/${seg(name)}`),

@@ -13,13 +13,11 @@ export interface Session {
 
 export interface Overview {
   endpoints: number
+  endpoints_failing?: number
   alerts_open: number
   runs_running: number
   pipelines_running: number
   monitors_breach: number
-  monitors_watch?: number
-  rollouts_halted?: number
-  jobs_running?: number
 }
 
 export interface ServerInfo {
@@ -627,6 +625,20 @@ export interface LineageEdge {
   at?: string
   actor?: string
   meta?: Record<string, string>
+}
+
+/** One line of the answer to "where does this prediction come from". */
+export interface Fact {
+  what: string
+  value: string
+  node?: string
+  at: string
+  actor?: string
+  note?: string
+}
+
+export interface PredictionLineage {
+  facts: Fact[]
 }
 
 export interface Lineage {
