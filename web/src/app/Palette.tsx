@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
 import { Activity, Boxes, Database, FlaskConical, Keyboard, Link2, Moon, Radio, Search, Sun, Workflow, type LucideIcon } from 'lucide-react'
 import { Fragment, useMemo, useState, type ReactNode } from 'react'
 import { q } from '@/lib/api/queries'
 import { rank } from '@/lib/search'
 import { setTheme } from '@/lib/theme'
+import { href } from '@/lib/href'
 import { Dialog } from '@/ui/Dialog'
+import { useGo } from '@/ui/Go'
 import { toast } from '@/ui/toasts'
 import { allPages } from './nav'
 
@@ -72,30 +73,29 @@ function highlight(label: string, text: string): ReactNode {
 }
 
 function useCommands(onHelp: () => void): Command[] {
-  const navigate = useNavigate()
+  const to = useGo()
   const endpoints = useQuery(q.endpoints()).data?.items
   const models = useQuery(q.models()).data?.items
   const experiments = useQuery(q.experiments()).data?.items
   const datasets = useQuery(q.datasets()).data?.items
   const pipelines = useQuery(q.pipelines()).data?.items
   return useMemo(() => {
-    const go = (to: string) => () => void navigate({ to: to as '/' })
-    const seg = encodeURIComponent
+    const go = (address: string) => () => to(address)
     return [
       ...allPages.map((p): Command => ({ id: p.to, group: 'Go to', label: p.label, detail: `G ${p.key.toUpperCase()}`, also: p.also ?? '', icon: p.icon, run: go(p.to) })),
       ...(endpoints ?? []).flatMap((e): Command[] => [
-        { id: `endpoint:${e.name}`, group: 'Go to', label: e.name, detail: `endpoint, ${e.status.state}`, icon: Radio, run: go(`/endpoints/${seg(e.name)}`) },
-        { id: `monitor:${e.name}`, group: 'Go to', label: `${e.name} monitor`, detail: 'monitor', icon: Activity, run: go(`/monitors/${seg(e.name)}`) },
+        { id: `endpoint:${e.name}`, group: 'Go to', label: e.name, detail: `endpoint, ${e.status.state}`, icon: Radio, run: go(href.endpoint(e.name)) },
+        { id: `monitor:${e.name}`, group: 'Go to', label: `${e.name} monitor`, detail: 'monitor', icon: Activity, run: go(href.monitor(e.name)) },
       ]),
-      ...(models ?? []).map((m): Command => ({ id: `model:${m.name}`, group: 'Go to', label: m.name, detail: `model, v${m.latest_version ?? '–'}`, icon: Boxes, run: go(`/models/${seg(m.name)}`) })),
-      ...(experiments ?? []).map((e): Command => ({ id: `experiment:${e.id}`, group: 'Go to', label: e.name, detail: 'experiment', icon: FlaskConical, run: go(`/experiments/${seg(e.id)}`) })),
-      ...(datasets ?? []).map((d): Command => ({ id: `dataset:${d.name}`, group: 'Go to', label: d.name, detail: 'dataset', icon: Database, run: go(`/datasets/${seg(d.name)}`) })),
-      ...(pipelines ?? []).map((p): Command => ({ id: `pipeline:${p.name}`, group: 'Go to', label: p.name, detail: 'pipeline', icon: Workflow, run: go(`/pipelines/${seg(p.name)}`) })),
+      ...(models ?? []).map((m): Command => ({ id: `model:${m.name}`, group: 'Go to', label: m.name, detail: `model, v${m.latest_version ?? '–'}`, icon: Boxes, run: go(href.model(m.name)) })),
+      ...(experiments ?? []).map((e): Command => ({ id: `experiment:${e.id}`, group: 'Go to', label: e.name, detail: 'experiment', icon: FlaskConical, run: go(href.experiment(e.id)) })),
+      ...(datasets ?? []).map((d): Command => ({ id: `dataset:${d.name}`, group: 'Go to', label: d.name, detail: 'dataset', icon: Database, run: go(href.dataset(d.name)) })),
+      ...(pipelines ?? []).map((p): Command => ({ id: `pipeline:${p.name}`, group: 'Go to', label: p.name, detail: 'pipeline', icon: Workflow, run: go(href.pipeline(p.name)) })),
       { id: 'dark', group: 'Do', label: 'Use the dark theme', icon: Moon, run: () => setTheme('dark') },
       { id: 'light', group: 'Do', label: 'Use the light theme', icon: Sun, run: () => setTheme('light') },
       { id: 'link', group: 'Do', label: 'Copy a link to this view', icon: Link2, run: () => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' })) },
       { id: 'keys', group: 'Do', label: 'Show keyboard shortcuts', icon: Keyboard, run: onHelp },
       { id: 'parts', group: 'Do', label: 'Show the parts of this application', also: 'design components', icon: Boxes, run: go('/parts') },
     ]
-  }, [navigate, onHelp, endpoints, models, experiments, datasets, pipelines])
+  }, [to, onHelp, endpoints, models, experiments, datasets, pipelines])
 }

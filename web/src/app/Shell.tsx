@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
 import { CircleHelp, Menu as MenuIcon, Monitor, Moon, Search, Sun } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
+import { who } from '@/lib/actor'
 import { tokenNeeded } from '@/lib/api/http'
 import { liveState } from '@/lib/api/live'
 import { q } from '@/lib/api/queries'
@@ -86,15 +87,15 @@ interface Count {
 /** Numbers beside the navigation: only what asks for something, with the shape when it has a colour. */
 function useCounts(): Partial<Record<NavItem['to'], Count>> {
   const { data } = useQuery(q.overview())
+  const halted = useQuery(q.rollouts()).data?.items.filter((r) => r.state === 'halted').length ?? 0
   if (!data) return {}
   const out: Partial<Record<NavItem['to'], Count>> = {}
-  if (data.rollouts_halted) out['/endpoints'] = { text: String(data.rollouts_halted), tone: 'bad' }
+  const deciding = (data.endpoints_failing ?? 0) + halted
+  if (deciding) out['/endpoints'] = { text: String(deciding), tone: 'bad' }
   if (data.monitors_breach) out['/monitors'] = { text: String(data.monitors_breach), tone: 'bad' }
-  else if (data.monitors_watch) out['/monitors'] = { text: String(data.monitors_watch), tone: 'warn' }
   if (data.alerts_open) out['/alerts'] = { text: String(data.alerts_open), tone: 'warn' }
   if (data.pipelines_running) out['/pipelines'] = { text: String(data.pipelines_running) }
   if (data.runs_running) out['/experiments'] = { text: String(data.runs_running) }
-  if (data.jobs_running) out['/jobs'] = { text: `${data.jobs_running} running` }
   return out
 }
 
@@ -143,7 +144,8 @@ function ThemeMenu() {
 
 function Who() {
   const { data } = useQuery(q.session())
-  if (!data) return null
+  if (!data?.actor) return null
+  const { name } = who(data.actor)
   const note = data.authentication === 'none' ? 'This server listens on this machine only and asks for no account.' : 'Signed in with a token.'
-  return <Tooltip text={`${data.actor}. ${note}`} side="bottom"><span className="ava" tabIndex={0} role="img" aria-label={data.actor}>{initials(data.actor)}</span></Tooltip>
+  return <Tooltip text={`${name}. ${note}`} side="bottom"><span className="ava" tabIndex={0} role="img" aria-label={name}>{initials(name)}</span></Tooltip>
 }

@@ -7,6 +7,7 @@ import { csv } from './maths'
 interface Props {
   title: string
   unit?: string | undefined
+  big?: boolean
   right?: ReactNode
   legend?: ReactNode
   height: number
@@ -20,13 +21,13 @@ interface Props {
 const mostRows = 400
 
 /** Title and unit of a chart, its menu, and its table twin. */
-export function ChartFrame({ title, unit, right, legend, height, header, rows, format, png, children }: Props) {
+export function ChartFrame({ title, unit, big, right, legend, height, header, rows, format, png, children }: Props) {
   const [table, setTable] = useState(false)
   const file = title.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'chart'
   return (
     <figure className="group relative min-w-0">
       <figcaption className="ctitle">
-        {title} {unit && <small>{unit}</small>}
+        <span className={big ? 'text-base font-semibold' : ''}>{title}</span> {unit && <small className={big ? '!text-sm' : ''}>{unit}</small>}
         {legend}
         <span className="r flex items-center gap-2">
           {right}

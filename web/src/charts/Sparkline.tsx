@@ -1,4 +1,4 @@
-import { extent, thin, type Value } from './maths'
+import { averages, extent, type Value } from './maths'
 
 interface Props {
   values: readonly Value[]
@@ -15,7 +15,7 @@ interface Props {
 
 /** A line as small as a word: gaps stay gaps, the last value is a dot. */
 export function Sparkline({ values, width = 54, height = 20, color = 'var(--control)', dot, limit, min, max, label }: Props) {
-  const points = values.length > width ? thin(values.map((v) => v ?? NaN), width).map((v) => (Number.isNaN(v) ? null : v)) : values
+  const points = averages(values, Math.floor(width / 2))
   const range = extent(points, limit === undefined ? [] : [limit])
   if (!range) return <span style={{ display: 'inline-block', width, height }} />
   const low = min ?? range[0]

@@ -42,6 +42,8 @@ export interface ChartEvent {
 export interface TimeSeriesProps {
   title: string
   unit?: string
+  /** The chart is a panel of its own, so its title is one too. */
+  big?: boolean
   /** Ascending: unix seconds when `time`, else steps. */
   x: readonly number[]
   time?: boolean
@@ -82,7 +84,7 @@ export function TimeSeries(props: TimeSeriesProps) {
   const canvas = useRef<HTMLCanvasElement | null>(null)
   const nothing = x.length === 0 || series.every((s) => s.values.every((v) => v === null))
   return (
-    <ChartFrame title={title} unit={unit} right={props.right} legend={props.legend} height={height} header={headers} rows={rows} format={format}
+    <ChartFrame title={title} unit={unit} big={props.big ?? false} right={props.right} legend={props.legend} height={height} header={headers} rows={rows} format={format}
       png={() => canvas.current?.toDataURL('image/png')}>
       <Plot {...props} height={height} onCanvas={(c) => (canvas.current = c)} />
       {nothing && <div className="absolute inset-x-0 text-center text-3 text-sm" style={{ top: height / 2 - 18 }}>{empty}</div>}
@@ -220,6 +222,7 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
     ],
     hooks: {
       drawAxes: [(u) => underlay(u, latest.current, color)],
+      draw: [(u) => labels(u, latest.current, color)],
       setCursor: [
         (u) => {
           const { idx, left = -1, top = -1 } = u.cursor
@@ -284,7 +287,7 @@ function bounds(p: TimeSeriesProps): [number, number] {
 function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
   const low = u.scales.x?.min ?? 0
   const high = u.scales.x?.max ?? 1
-  const target = Math.max(2, Math.min(6, Math.floor(u.over.clientWidth / 110)))
+  const target = Math.max(2, Math.min(6, Math.floor(u.bbox.width / devicePixelRatio / 110)))
   if (!p.time) return ticks(low, high, target)
   const steps = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000]
   const step = steps.find((s) => (high - low) / s <= target) ?? 31_536_000
@@ -332,27 +335,55 @@ function underlay(u: uPlot, p: TimeSeriesProps, color: (name: string) => string)
   line(left, half(bottom), right, half(bottom), color('var(--border-strong)'), [])
   for (const limit of p.limits ?? []) {
     const y = Y(limit.value)
-    if (y < top - 1 || y > bottom) continue
-    const tone = color(limit.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)')
-    line(left, half(y), right, half(y), tone, [4, 3])
-    ctx.fillStyle = tone
-    ctx.textAlign = 'right'
-    ctx.fillText(limit.label, right, y - 5 * ratio < top + 8 * ratio ? y + 13 * ratio : y - 5 * ratio)
+    if (y >= top - 1 && y <= bottom) line(left, half(y), right, half(y), color(limit.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)'), [4, 3])
   }
-  let free = -Infinity
   for (const event of p.events ?? []) {
     const x = X(event.x)
-    if (x < left || x > right) continue
-    const tone = color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)')
-    line(half(x), top, half(x), bottom, tone, [2, 2])
-    if (!event.label) continue
-    const w = ctx.measureText(event.label).width + 5 * ratio
-    const before = x - w > Math.max(left, free) && (x + w > right || x - w > free)
-    ctx.fillStyle = event.tone === 'bad' ? tone : color('var(--text-2)')
-    ctx.textAlign = before ? 'right' : 'left'
-    if (!before && x + w > right) continue
-    ctx.fillText(event.label, before ? x - 5 * ratio : x + 5 * ratio, top + 9 * ratio)
-    free = before ? x : x + w
+    if (x >= left && x <= right) line(half(x), top, half(x), bottom, color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)'), [2, 2])
+  }
+  ctx.restore()
+}
+
+/** Words of limits and events, over the lines, each on a pale ground of its own and never on another. */
+function labels(u: uPlot, p: TimeSeriesProps, color: (name: string) => string): void {
+  const { ctx, bbox } = u
+  const ratio = devicePixelRatio
+  const taken: { x1: number; x2: number; y1: number; y2: number }[] = []
+  ctx.save()
+  ctx.font = font.replace('11px', `${11 * ratio}px`)
+  ctx.textBaseline = 'middle'
+  const place = (text: string, spots: readonly { x: number; y: number }[], tone: string) => {
+    const w = ctx.measureText(text).width
+    const h = 13 * ratio
+    for (const { x, y } of spots) {
+      const box = { x1: x - 2 * ratio, x2: x + w + 2 * ratio, y1: y - h / 2, y2: y + h / 2 }
+      if (box.x1 < bbox.left - ratio || box.x2 > bbox.left + bbox.width + 3 * ratio || box.y1 < bbox.top - 4 * ratio || box.y2 > bbox.top + bbox.height) continue
+      if (taken.some((t) => t.x1 < box.x2 && t.x2 > box.x1 && t.y1 < box.y2 && t.y2 > box.y1)) continue
+      taken.push(box)
+      ctx.globalAlpha = 0.8
+      ctx.fillStyle = color('var(--raised)')
+      ctx.fillRect(box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
+      ctx.globalAlpha = 1
+      ctx.fillStyle = tone
+      ctx.textAlign = 'left'
+      ctx.fillText(text, x, y)
+      return
+    }
+  }
+  const gap = 5 * ratio
+  for (const event of p.events ?? []) {
+    const x = u.valToPos(event.x, 'x', true)
+    if (x < bbox.left || x > bbox.left + bbox.width || !event.label) continue
+    const w = ctx.measureText(event.label).width
+    const sides = event.tone === 'bad' ? [x + gap, x - gap - w] : [x - gap - w, x + gap]
+    place(event.label, [0, 1, 2].flatMap((row) => sides.map((at) => ({ x: at, y: bbox.top + (5 + row * 14) * ratio }))), color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-2)'))
+  }
+  for (const limit of p.limits ?? []) {
+    const y = u.valToPos(limit.value, 'y', true)
+    if (y < bbox.top - 1 || y > bbox.top + bbox.height) continue
+    const w = ctx.measureText(limit.label).width
+    const rows = [y - 8 * ratio, y + 8 * ratio]
+    place(limit.label, [...rows.map((at) => ({ x: bbox.left + bbox.width - w, y: at })), ...rows.map((at) => ({ x: bbox.left + 4 * ratio, y: at }))], color(limit.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)'))
   }
   ctx.restore()
 }

@@ -10,6 +10,7 @@ export interface GraphNode {
 export interface GraphEdge {
   from: string
   to: string
+  label?: string
 }
 
 export interface Placed {
@@ -21,7 +22,7 @@ export interface Placed {
 /** Left upper corners of the nodes; `across` runs from left to right, else from top to bottom. */
 export function layout(nodes: readonly GraphNode[], edges: readonly GraphEdge[], across: boolean): Placed[] {
   const g = new dagre.graphlib.Graph()
-  g.setGraph({ rankdir: across ? 'LR' : 'TB', nodesep: 18, ranksep: across ? 52 : 40, marginx: 12, marginy: 12 })
+  g.setGraph({ rankdir: across ? 'LR' : 'TB', nodesep: edges.some((e) => e.label) ? 28 : 18, ranksep: edges.some((e) => e.label) ? (across ? 112 : 54) : across ? 52 : 40, marginx: 12, marginy: 12 })
   g.setDefaultEdgeLabel(() => ({}))
   for (const n of nodes) g.setNode(n.id, { width: n.width, height: n.height })
   const known = new Set(nodes.map((n) => n.id))

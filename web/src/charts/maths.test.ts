@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { align, alongEdges, axisBounds, csv, evenEdges, extent, nearest, outline, seriesStyle, shares, smooth, thin, ticks } from './maths'
+import { align, alongEdges, averages, axisBounds, csv, evenEdges, extent, nearest, outline, seriesStyle, shares, smooth, thin, ticks } from './maths'
 import { walk } from './walk'
 import { layout } from './dag'
 
@@ -19,7 +19,9 @@ describe('axes', () => {
     expect(extent([1, null, NaN, 5], [-2])).toEqual([-2, 5])
     expect(extent([null])).toBeUndefined()
     expect(axisBounds([10, 20])).toEqual([9.5, 20.5])
-    expect(axisBounds([10, 20], { zero: true })).toEqual([0, 21])
+    expect(axisBounds([10, 20], { zero: true })).toEqual([0, 20])
+    expect(axisBounds([0, 0.31], { zero: true })[1]).toBeCloseTo(0.4)
+    expect(axisBounds([0, 562], { zero: true })).toEqual([0, 600])
     expect(axisBounds([10, 20], { include: [40] })).toEqual([8.5, 41.5])
     expect(axisBounds([7, 7], { zero: true })[1]).toBeGreaterThan(7)
     const [a, b] = axisBounds([3, 3])
@@ -66,6 +68,12 @@ it('thins a line without losing its peaks', () => {
   expect(out[0]).toBe(values[0])
   expect(out.at(-1)).toBe(values.at(-1))
   expect(thin([1, 2], 200)).toEqual([1, 2])
+})
+
+it('averages a line down to the size of a word', () => {
+  expect(averages([1, 3, 5, 7], 2)).toEqual([2, 6])
+  expect(averages([1, null, null, null], 2)).toEqual([1, null])
+  expect(averages([1, 2], 5)).toEqual([1, 2])
 })
 
 describe('histograms', () => {

@@ -39,15 +39,23 @@ export function axisBounds(range: [number, number] | undefined, options: { zero?
     return options.zero && low >= 0 ? [0, high + pad] : [low - pad, high + pad]
   }
   const pad = (high - low) * 0.05
-  return [options.zero && low >= 0 ? 0 : low - pad, high + pad]
+  if (!options.zero || low < 0) return [low - pad, high + pad]
+  // An axis from zero ends at a tick, unless that would leave a third of it empty.
+  const step = tickStep(0, high + pad, 3)
+  const top = Math.ceil(high / step) * step
+  return [0, top <= high * 1.35 ? top : high + pad]
+}
+
+function tickStep(low: number, high: number, target: number): number {
+  const rough = (high - low) / target
+  const power = 10 ** Math.floor(Math.log10(rough))
+  return [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? rough
 }
 
 /** Round ticks inside [low, high], about `target` of them. */
 export function ticks(low: number, high: number, target: number): number[] {
   if (!(high > low) || target < 1) return []
-  const rough = (high - low) / target
-  const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? rough
+  const step = tickStep(low, high, target)
   const out: number[] = []
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(Number((i * step).toPrecision(12)))
   return out
@@ -88,6 +96,15 @@ export function thin(values: readonly number[], max: number): number[] {
   }
   out.push(values.at(-1)!)
   return out
+}
+
+/** At most `max` of the points, each the mean of its bucket; for pictures too small for every peak. Gaps stay gaps. */
+export function averages(values: readonly Value[], max: number): Value[] {
+  if (values.length <= max || max < 1) return [...values]
+  return Array.from({ length: max }, (_, b) => {
+    const bucket = values.slice(Math.floor((b * values.length) / max), Math.floor(((b + 1) * values.length) / max)).filter((v): v is number => v !== null && Number.isFinite(v))
+    return bucket.length > 0 ? bucket.reduce((x, y) => x + y, 0) / bucket.length : null
+  })
 }
 
 /** The outline of a histogram of shares, as an SVG path over equally wide bars. */

@@ -1,6 +1,7 @@
 // Events in words, for the home page and the audit list.
 import type { Event } from './api/types'
-import { pct } from './format'
+import { pct, shortId } from './format'
+import { pageOf } from './href'
 
 export interface Told {
   /** The thing it is about. */
@@ -9,26 +10,6 @@ export interface Told {
   what: string
   /** Where the thing is shown. */
   to?: string
-}
-
-const seg = encodeURIComponent
-
-/** Where a resource is shown; undefined when it has no page of its own. */
-export function pageOf(kind: string, id: string): string | undefined {
-  const [name = '', rest = ''] = id.split('/')
-  switch (kind) {
-    case 'experiment': return `/experiments/${seg(id)}`
-    case 'run': return `/runs/${seg(id)}`
-    case 'model': return `/models/${seg(id)}`
-    case 'version': return `/models/${seg(name)}?version=${seg(rest)}`
-    case 'endpoint': return `/endpoints/${seg(id)}`
-    case 'monitor': return `/monitors/${seg(id)}`
-    case 'dataset': return `/datasets/${seg(id)}`
-    case 'dataset_version': return `/datasets/${seg(name)}?version=${seg(rest)}`
-    case 'pipeline': return `/pipelines/${seg(id)}`
-    case 'alert': return `/alerts?alert=${seg(id)}`
-    default: return undefined
-  }
 }
 
 function text(v: unknown): string {
@@ -49,8 +30,8 @@ export function tell(e: Event): Told {
   switch (e.type) {
     case 'tracking.experiment.created': return at('experiment', v('experiment_id'), v('name'), 'experiment created')
     case 'tracking.run.created': return at('run', v('run_id'), v('name') || 'a run', 'started')
-    case 'tracking.run.ended': return at('run', v('run_id'), v('name') || `run ${v('run_id').slice(0, 8)}`, `ended, ${v('status').toLowerCase()}`)
-    case 'tracking.run.inputs_logged': return at('run', v('run_id'), `run ${v('run_id').slice(0, 8)}`, 'logged its inputs')
+    case 'tracking.run.ended': return at('run', v('run_id'), v('name') || `run ${shortId(v('run_id'))}`, `ended, ${v('status').toLowerCase()}`)
+    case 'tracking.run.inputs_logged': return at('run', v('run_id'), `run ${shortId(v('run_id'))}`, 'logged its inputs')
     case 'tracking.model.logged': return at('run', v('run_id'), v('name') || 'a model', 'logged by a run')
     case 'registry.model.created': return at('model', v('model'), v('model'), 'registered')
     case 'registry.version.created': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, 'registered')

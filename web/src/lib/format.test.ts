@@ -69,4 +69,6 @@ it('shortens names and counts things', () => {
   expect(plural(1284, 'run')).toBe('1,284 runs')
   expect(shortId('8c5f0b2e9a7d4c1f')).toBe('8c5f0b2e')
   expect(shortId('short')).toBe('short')
+  expect(shortId('01a1fc8e-435d-7e57-aa98-1f81198c23d5')).toBe('198c23d5')
+  expect(shortId('01a1fc8e67027cbfbf799635b6435002')).toBe('b6435002')
 })

@@ -175,7 +175,13 @@ export function initials(name: string): string {
   return words.slice(0, 2).map((w) => w[0]?.toUpperCase() ?? '').join('') || '?'
 }
 
-/** A long hexadecimal id, short enough for a row; copying always gives the whole. */
+const timed = /^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i
+
+/**
+ * A long id, short enough for a row; copying always gives the whole. An id that begins with the time (UUIDv7) is
+ * told from its neighbours by its end, any other by its beginning.
+ */
 export function shortId(id: string, length = 8): string {
+  if (timed.test(id)) return id.replaceAll('-', '').slice(-length)
   return id.length > length + 3 ? id.slice(0, length) : id
 }

@@ -3,7 +3,10 @@ import { ApiError, http, problem, tokenNeeded } from './api/http'
 import { touched } from './api/live'
 import { createParser, type ServerEvent } from './api/sse'
 import type { Event } from './api/types'
-import { pageOf, tell } from './events'
+import { tell } from './events'
+import { datasetOf, pageOf } from './href'
+import { mlflowPage } from './mlflow'
+import { who } from './actor'
 import { dispatchKey, keyName, scopes } from './keys'
 import { rank } from './search'
 
@@ -63,7 +66,16 @@ describe('events in words', () => {
     expect(tell(event('routing.route.changed', { endpoint: 'e', targets: [{ version: '1', weight: 90 }, { version: '2', weight: 10 }] })).what).toBe('traffic v1 90 %, v2 10 %')
   })
   it('are told even when nobody knows them', () => expect(tell(event('cost.budget.set_anew', {}))).toEqual({ subject: 'x', what: 'budget set anew' }))
-  it('escape names', () => expect(pageOf('model', 'a b')).toBe('/models/a%20b'))
+  it('escape names', () => {
+    expect(pageOf('model', 'a b')).toBe('/models/a%20b')
+    expect(pageOf('version', 'bike/3')).toBe('/models/bike?version=3')
+    expect(pageOf('planet', 'x')).toBeUndefined()
+  })
+  it('know the dataset behind a source', () => {
+    expect(datasetOf('http://127.0.0.1:5000/api/v1/datasets/my%20bike/versions/3/data')).toEqual({ name: 'my bike', version: '3' })
+    expect(datasetOf('s3://bucket/x.csv')).toBeUndefined()
+    expect(datasetOf(undefined)).toBeUndefined()
+  })
   it('make the right answers old', () => {
     expect(touched('alert.opened')).toContain('alerts')
     expect(touched('lifecycle.rollout.halted')).toContain('rollouts')
@@ -91,4 +103,18 @@ describe('keys', () => {
     expect(ran).toEqual(['inner', 'home', 'palette'])
   })
   it('have names', () => expect(keyName({ key: 'K', ctrlKey: false, metaKey: true, altKey: false })).toBe('mod+k'))
+})
+
+describe('links of the MLflow client', () => {
+  it.each([
+    ['#/experiments/1/runs/8c5f', '/runs/8c5f'], ['#/experiments/1', '/experiments/1'], ['#/experiments', '/experiments'], ['#/models/bike%20x/versions/3', '/models/bike%20x?version=3'],
+    ['#/models/bike', '/models/bike'], ['#/models', '/models'], ['#/experiments/1/runs/8c5f?tab=x', '/runs/8c5f'], ['#/gateway', undefined], ['#main', undefined], ['', undefined], ['#/models/%', '/models/%25'],
+  ])('%s opens %s', (hash, page) => expect(mlflowPage(hash)).toBe(page))
+})
+
+it('knows people from the server', () => {
+  expect(who('user:ingrid')).toEqual({ name: 'ingrid', system: false })
+  expect(who('system:lifecycle')).toEqual({ name: 'lifecycle', system: true })
+  expect(who({ type: 'user', id: 'root' })).toEqual({ name: 'root', system: false })
+  expect(who('')).toEqual({ name: 'Modelyard', system: true })
 })

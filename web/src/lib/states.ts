@@ -12,7 +12,7 @@ export interface Look {
 const looks: Record<string, Look> = {
   // verdicts
   ok: { kind: 'ok', word: 'OK' }, watch: { kind: 'warn', word: 'Watch' }, breach: { kind: 'bad', word: 'Breach' }, no_data: { kind: 'idle', word: 'No data' },
-  pass: { kind: 'ok', word: 'Pass' }, fail: { kind: 'bad', word: 'Fail' }, insufficient_data: { kind: 'idle', word: 'Not enough data' }, inconclusive: { kind: 'idle', word: 'Not enough data' },
+  pass: { kind: 'ok', word: 'Pass' }, fail: { kind: 'bad', word: 'Fail' }, insufficient_data: { kind: 'idle', word: 'Not enough data' }, inconclusive: { kind: 'idle', word: 'Not clear yet' }, not_enough_data: { kind: 'idle', word: 'Not enough data' },
   passed: { kind: 'ok', word: 'Passed' }, waived: { kind: 'warn', word: 'Waived' },
   // runs, pipelines, jobs
   RUNNING: { kind: 'info', word: 'Running' }, SCHEDULED: { kind: 'idle', word: 'Scheduled' }, FINISHED: { kind: 'ok', word: 'Finished' }, FAILED: { kind: 'bad', word: 'Failed' }, KILLED: { kind: 'pause', word: 'Stopped' },
@@ -23,6 +23,8 @@ const looks: Record<string, Look> = {
   READY: { kind: 'ok', word: 'Ready' }, PENDING: { kind: 'info', word: 'Preparing' }, ready: { kind: 'ok', word: 'Healthy' }, loading: { kind: 'info', word: 'Loading' }, degraded: { kind: 'warn', word: 'Degraded' },
   // rollouts
   promoted: { kind: 'ok', word: 'Promoted' }, rolled_back: { kind: 'bad', word: 'Rolled back' }, halted: { kind: 'bad', word: 'Halted' }, aborted: { kind: 'pause', word: 'Aborted' },
+  // retrainings
+  starting: { kind: 'info', word: 'Starting' }, training: { kind: 'info', word: 'Training' }, gating: { kind: 'info', word: 'At the gate' }, rolling_out: { kind: 'info', word: 'Rolling out' }, ended: { kind: 'ok', word: 'Ended' },
   // alerts
   open: { kind: 'bad', word: 'Open' }, acknowledged: { kind: 'warn', word: 'Acknowledged' }, resolved: { kind: 'ok', word: 'Resolved' },
   // data contracts

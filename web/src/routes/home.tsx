@@ -1,16 +1,18 @@
 import { useQueries, useQuery } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
 import { Strip, StripLegend } from '@/charts/Strip'
+import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { Alert, Endpoint, EndpointStats, Event, PipelineRun, Rollout, Run } from '@/lib/api/types'
-import { pageOf, tell } from '@/lib/events'
+import { tell } from '@/lib/events'
+import { href, pageOf } from '@/lib/href'
 import { count, initials, large, ms, num, pct, plural } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
 import { look, stripState } from '@/lib/states'
 import { listed, needsTitle } from '@/lib/verdict'
 import { Empty, Skeleton } from '@/ui/Empty'
+import { Go, useGo } from '@/ui/Go'
 import { Load } from '@/ui/Load'
 import { Page } from '@/ui/Page'
 import { KeyFigures, Panel } from '@/ui/Panel'
@@ -35,21 +37,22 @@ export function needs(alerts: readonly Alert[], rollouts: readonly Rollout[], fa
   const out: Need[] = []
   for (const r of rollouts) {
     if (r.state !== 'halted') continue
-    out.push({ id: `rollout:${r.id}`, kind: 'bad', title: `${r.endpoint}: rollout of v${r.version} halted`, why: r.reason || `v${r.champion} serves the rest. Resume, promote or roll back.`, since: r.ended_at ?? r.started_at, to: `/endpoints/${encodeURIComponent(r.endpoint)}`, action: 'Decide' })
+    out.push({ id: `rollout:${r.id}`, kind: 'bad', title: `${r.endpoint}: rollout of v${r.version} halted`, why: r.reason || `v${r.champion} serves the rest. Resume, promote or roll back.`, since: r.ended_at ?? r.started_at, to: href.endpoint(r.endpoint), action: 'Decide' })
   }
   for (const a of alerts) {
     if (a.state === 'resolved') continue
     const name = a.endpoint && !a.title.includes(a.endpoint) ? `${a.endpoint}: ${a.title}` : a.title
-    out.push({ id: `alert:${a.id}`, kind: a.state === 'acknowledged' ? 'info' : severity[a.severity] ?? 'warn', title: name, why: a.reason ?? '', since: a.opened_at, to: a.endpoint ? `/monitors/${encodeURIComponent(a.endpoint)}` : `/alerts?alert=${a.id}`, action: 'Open' })
+    out.push({ id: `alert:${a.id}`, kind: a.state === 'acknowledged' ? 'info' : severity[a.severity] ?? 'warn', title: name, why: a.reason ?? '', since: a.opened_at, to: a.endpoint ? href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {}) : a.subject?.startsWith('pipeline:') ? href.pipeline(a.subject.slice('pipeline:'.length)) : href.alert(a.id), action: 'Open' })
   }
-  for (const p of failed) out.push({ id: `pipeline:${p.id}`, kind: 'warn', title: `${p.pipeline}: the last run failed`, why: p.error ?? '', since: p.ended_at ?? p.started_at ?? '', to: `/pipelines/${encodeURIComponent(p.pipeline)}/runs/${encodeURIComponent(p.id)}`, action: 'Open' })
+  const told = new Set(alerts.filter((a) => a.state !== 'resolved').map((a) => a.subject))
+  for (const p of failed) if (!told.has(`pipeline:${p.pipeline}`)) out.push({ id: `pipeline:${p.id}`, kind: 'warn', title: `${p.pipeline}: the last run failed`, why: p.error ?? '', since: p.ended_at ?? p.started_at ?? '', to: href.pipelineRun(p.pipeline, p.id), action: 'Open' })
   const order: Record<ShapeKind, number> = { bad: 0, warn: 1, info: 2, idle: 3, pause: 3, ok: 4 }
   return out.sort((a, b) => order[a.kind] - order[b.kind])
 }
 
 const day = { window: '24h', buckets: 24 }
 
-export function Home() {
+export function Home(): ReactNode {
   const alerts = useQuery(q.alerts())
   const rollouts = useQuery(q.rollouts())
   const pipelines = useQuery(q.pipelines())
@@ -57,7 +60,8 @@ export function Home() {
   const runs = useQuery(q.runs({ order_by: ['start_time DESC'], page_size: 12 }))
   const items = endpoints.data?.items ?? []
   const stats = useQueries({ queries: items.map((e) => q.endpointStats(e.name, day, 30_000)) })
-  const lastRuns = (pipelines.data?.items ?? []).flatMap((p) => (p.last_run ? [p.last_run] : []))
+  const lastRuns = (pipelines.data?.items ?? []).flatMap((p): PipelineRun[] => (p.last_run ? [{ ...p.last_run, pipeline: p.name }] : []))
+  const going = useQueries({ queries: lastRuns.filter((r) => r.state === 'running' || r.state === 'queued').map((r) => ({ ...q.pipelineRun(r.id), refetchInterval: 3_000 })) }).flatMap((r) => (r.data ? [r.data] : []))
   const need = needs(alerts.data?.items ?? [], rollouts.data?.items ?? [], lastRuns.filter((r) => r.state === 'failed'))
   const known = alerts.data !== undefined || rollouts.data !== undefined
   const title = known ? needsTitle(need.length) : alerts.error ? 'Home' : 'Looking for what needs you'
@@ -71,8 +75,8 @@ export function Home() {
           {items.length > 0 && <Figures items={items} stats={byName} />}
         </div>
         <div className="flex flex-col gap-4 min-w-0">
-          <RunningNow rollouts={rollouts.data?.items ?? []} pipelines={lastRuns} runs={runs.data?.items ?? []} />
-          <Panel title="Recent runs" right={<Link className="link" to={'/experiments' as '/'}>All experiments</Link>}>
+          <RunningNow rollouts={rollouts.data?.items ?? []} pipelines={going} runs={runs.data?.items ?? []} />
+          <Panel title="Recent runs" right={<Go className="link" to={href.experiments}>All experiments</Go>}>
             <Load query={runs} what="the runs" skeleton={<Skeleton rows={4} widths={['40%', '20%']} />}>{(d) => <RecentRuns runs={d.items.slice(0, 6)} />}</Load>
           </Panel>
           <Changes />
@@ -97,12 +101,12 @@ function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: Re
 }
 
 function NeedsYou({ need, loading, error, retry }: { need: readonly Need[]; loading: boolean; error: Error | null; retry: () => void }) {
-  const navigate = useNavigate()
+  const go = useGo()
   const [at, setAt] = useState(-1)
   useKeys([
     { keys: 'j', label: 'Next thing', run: () => setAt(Math.min(need.length - 1, at + 1)) },
     { keys: 'k', label: 'Previous thing', run: () => setAt(Math.max(0, at - 1)) },
-    { keys: 'Enter', label: 'Open it', run: () => need[at] && void navigate({ to: need[at].to as '/' }) },
+    { keys: 'Enter', label: 'Open it', run: () => need[at] && go(need[at].to) },
   ], need.length > 0)
   return (
     <Panel title="Needs you" note={need.length > 0 ? <Tag>{need.length}</Tag> : undefined} right={need.length > 0 ? <span className="not-sheet flex items-center gap-1.5"><kbd>J</kbd><kbd>K</kbd> move <kbd>Enter</kbd> open</span> : undefined}>
@@ -112,7 +116,7 @@ function NeedsYou({ need, loading, error, retry }: { need: readonly Need[]; load
           <div key={n.id} className={`grid grid-cols-[20px_minmax(0,1fr)_auto] gap-x-3 items-center px-3.5 py-2.5 border-b border-grid last:border-0 ${i === at ? 'bg-selected' : ''}`}>
             <span className="self-start mt-1"><Shape kind={n.kind} size={14} /></span>
             <div className="min-w-0"><div className="strong">{n.title}</div>{n.why && <div className="text-2 text-sm">{n.why}</div>}<div className="text-3 text-xs">since <Time at={n.since} /></div></div>
-            <Link className={`btn ${i === 0 && n.kind === 'bad' ? 'pri' : ''}`} to={n.to as '/'}>{n.action}</Link>
+            <Go className={`btn ${i === 0 && n.kind === 'bad' ? 'pri' : ''}`} to={n.to}>{n.action}</Go>
           </div>
         ))}
     </Panel>
@@ -125,7 +129,7 @@ function Endpoints({ query, stats }: { query: Parameters<typeof Load<{ items: En
     <Panel title="Endpoints" note="last 24 h" right={<StripLegend />}>
       <Load query={query} what="the endpoints">
         {(d) => d.items.length === 0
-          ? <Empty title="No endpoint yet" command="modelyard deploy models:/bike-demand@champion --name bike-demand" link={<Link className="link" to={'/models' as '/'}>See the registered models</Link>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
+          ? <Empty title="No endpoint yet" command="modelyard deploy models:/bike-demand@champion --name bike-demand" link={<Go className="link" to={href.models}>See the registered models</Go>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
           : (
             <div className="overflow-x-auto">
               <table className="tbl" aria-label="Endpoints">
@@ -152,13 +156,13 @@ function EndpointRow({ endpoint: e, stats, watched }: { endpoint: Endpoint; stat
   const bad = (stats?.totals.error_rate ?? 0) > 0.01
   return (
     <tr>
-      <td><Link to={`/endpoints/${encodeURIComponent(e.name)}` as '/'} className="st"><Shape kind={look(e.status.state).kind} /><b>{e.name}</b></Link></td>
+      <td><Go to={href.endpoint(e.name)} className="st"><Shape kind={look(e.status.state).kind} /><b>{e.name}</b></Go></td>
       <td><span className="mono">{main ? `v${main.version}` : ''}</span>{others.map((t) => <span key={t.version} className="text-3 text-sm"> + v{t.version} {t.weight} %</span>)}</td>
       <td><span className="bar inline-flex align-middle" style={{ width: 56 }} role="img" aria-label={served.map((t) => `v${t.version} ${t.weight} %`).join(', ')}>{[main, ...others].map((t, i) => t && <i key={t.version} style={{ width: `${t.weight}%`, background: `var(--c${i + 1})` }} />)}</span></td>
       <td className="num"><Sparkline values={rate} width={46} height={18} color="var(--idle-fill)" /> <span className="inline-block min-w-11">{count(stats?.totals.count)}</span></td>
       <td className="num">{ms(stats?.totals.p95_ms)}</td>
       <td className={`num ${bad ? 'text-bad strong' : ''}`}>{stats && stats.totals.count > 0 ? pct(stats.totals.error_rate, 2) : ''}</td>
-      <td>{cells.length > 0 ? <Link to={`/monitors/${encodeURIComponent(e.name)}` as '/'} aria-label={`Monitor of ${e.name}`}><Strip name={e.name} cells={cells} width={142} height={14} gap={1.5} /></Link> : <span className="text-3 text-sm">no window yet</span>}</td>
+      <td>{cells.length > 0 ? <Go to={href.monitor(e.name)} aria-label={`Monitor of ${e.name}`}><Strip name={e.name} cells={cells} width={142} height={14} gap={1.5} /></Go> : <span className="text-3 text-sm">no window yet</span>}</td>
     </tr>
   )
 }
@@ -184,24 +188,24 @@ function RunningNow({ rollouts, pipelines, runs }: { rollouts: readonly Rollout[
   for (const r of rollouts) {
     if (r.state !== 'running') continue
     const step = r.steps.find((s) => s.state === 'running')
-    lines.push({ id: r.id, to: `/endpoints/${encodeURIComponent(r.endpoint)}`, name: `${r.endpoint} · rollout of v${r.version}`, note: step ? `at ${step.weight} %` : '', parts: r.steps.map((s) => ({ state: s.state, weight: 1 })) })
+    lines.push({ id: r.id, to: href.endpoint(r.endpoint), name: `${r.endpoint} · rollout of v${r.version}`, note: step ? `at ${step.weight} %` : '', parts: r.steps.map((s) => ({ state: s.state, weight: 1 })) })
   }
   for (const p of pipelines) {
     if (p.state !== 'running' && p.state !== 'queued') continue
     const steps = p.steps ?? []
     const now = steps.find((s) => s.state === 'running')
-    lines.push({ id: p.id, to: `/pipelines/${encodeURIComponent(p.pipeline)}/runs/${encodeURIComponent(p.id)}`, name: p.pipeline, note: now ? now.name : p.state, parts: steps.map((s) => ({ state: s.state, weight: 1 })) })
+    lines.push({ id: p.id, to: href.pipelineRun(p.pipeline, p.id), name: p.pipeline, note: p.message || (now ? now.name : p.state), parts: steps.map((s) => ({ state: s.state, weight: 1 })) })
   }
-  for (const r of runs) if (r.status === 'RUNNING') lines.push({ id: r.id, to: `/runs/${r.id}`, name: r.name, note: <Took from={r.start_time} />, parts: [] })
+  for (const r of runs) if (r.status === 'RUNNING') lines.push({ id: r.id, to: href.run(r.id), name: r.name, note: <Took from={r.start_time} />, parts: [] })
   if (lines.length === 0) return null
   const fill: Record<string, string> = { passed: 'ok', succeeded: 'ok', running: 'info', failed: 'bad', inconclusive: 'warn' }
   return (
     <Panel title="Running now" right={lines.length}>
       {lines.slice(0, 6).map((l) => (
-        <Link key={l.id} to={l.to as '/'} className="block px-3.5 py-2 border-b border-grid last:border-0 hover:bg-hover">
+        <Go key={l.id} to={l.to} className="block px-3.5 py-2 border-b border-grid last:border-0 hover:bg-hover">
           <div className="flex gap-2"><b className="flex-1 clip">{l.name}</b><span className="text-3 text-xs">{l.note}</span></div>
           {l.parts.length > 0 && <div className="bar mt-1">{l.parts.map((p, i) => <i key={i} style={{ width: `${100 / l.parts.length}%`, background: fill[p.state] ? `var(--${fill[p.state]}-fill)` : 'transparent', opacity: fill[p.state] === 'ok' ? 0.7 : 1 }} />)}</div>}
-        </Link>
+        </Go>
       ))}
     </Panel>
   )
@@ -216,7 +220,7 @@ function RecentRuns({ runs }: { runs: readonly Run[] }) {
           const metric = Object.entries(r.metrics).find(([, v]) => v !== null)
           return (
             <tr key={r.id}>
-              <td className="max-w-[170px] clip"><Link to={`/runs/${r.id}` as '/'} className="st"><Shape kind={look(r.status).kind} /><b className="clip">{r.name}</b></Link></td>
+              <td className="max-w-[170px] clip"><Go to={href.run(r.id)} className="st"><Shape kind={look(r.status).kind} /><b className="clip">{r.name}</b></Go></td>
               <td className="num text-sm">{metric ? <><span className="text-3">{metric[0].split('/').at(-1)}</span> {num(metric[1])}</> : <span className="text-3"><Time at={r.start_time} /></span>}</td>
             </tr>
           )
@@ -230,7 +234,7 @@ function Changes() {
   const events = useQuery(q.recentEvents())
   const quiet = (e: Event) => /\.(step|inputs_logged|window)\b|run\.created|version\.loaded|model\.logged/.test(e.type)
   return (
-    <Panel title="What changed" right={<Link className="link" to={'/audit' as '/'}>Audit</Link>}>
+    <Panel title="What changed" right={<Go className="link" to={href.audit()}>Audit</Go>}>
       <Load query={events} what="the events" skeleton={<Skeleton rows={5} widths={['70%', '12%']} />}>
         {(d) => {
           const shown = d.items.filter((e) => !quiet(e)).slice(0, 9)
@@ -244,11 +248,11 @@ function Changes() {
 function Change({ event: e }: { event: Event }) {
   const { subject, what, to } = tell(e)
   const target = to ?? pageOf(e.resource.kind, e.resource.id)
-  const system = /^(system|modelyard|job)/i.test(e.actor) || e.actor === ''
+  const { name, system } = who(e.actor)
   return (
     <div className="grid grid-cols-[18px_minmax(0,1fr)_auto] gap-x-2 px-3.5 py-1 text-sm items-start">
-      <span className={`ava s ${system ? 'sys' : ''}`} title={e.actor}>{system ? 'M' : initials(e.actor)}</span>
-      <span className="text-2 min-w-0">{target ? <Link to={target as '/'} className="strong text-1 hover:underline">{subject}</Link> : <b className="text-1">{subject}</b>} {what}</span>
+      <span className={`ava s ${system ? 'sys' : ''}`} title={e.actor}>{system ? 'M' : initials(name)}</span>
+      <span className="text-2 min-w-0">{target ? <Go to={target} className="strong text-1 hover:underline">{subject}</Go> : <b className="text-1">{subject}</b>} {what}</span>
       <span className="text-3"><Time at={e.time} /></span>
     </div>
   )

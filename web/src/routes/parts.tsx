@@ -67,7 +67,7 @@ const columns: Column<Row>[] = [
 ]
 
 /** Every part and state on one page: what a change of style touches is seen here first. */
-export function Parts() {
+export function Parts(): ReactNode {
   return (
     <Page title="Parts and states" verdict="Every part of this application in every state it has. A change of look is seen here first.">
       <div className="grid gap-3.5 cols:grid-cols-3">

@@ -1,5 +1,6 @@
 import { Check, Copy } from 'lucide-react'
 import { useState } from 'react'
+import { shortId } from '@/lib/format'
 import { toast } from './toasts'
 
 /** Copies text; says so by its own icon. */
@@ -49,7 +50,7 @@ export function CodeTabs({ tabs }: { tabs: readonly { name: string; text: string
 export function Id({ id, length = 8 }: { id: string; length?: number }) {
   return (
     <span className="inline-flex items-center gap-0.5 group/id">
-      <span className="mono" title={id}>{id.length > length + 3 ? id.slice(0, length) : id}</span>
+      <span className="mono" title={id}>{shortId(id, length)}</span>
       <CopyButton text={id} label="Copy id" className="opacity-0 group-hover/id:opacity-100 focus-visible:opacity-100 -my-1" />
     </span>
   )

@@ -127,7 +127,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const span = visible.length + (onSelect ? 1 : 0)
   return (
     <div ref={scroller} className={scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}>
-      <table className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${props.fixed || virtual ? 'fixed' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
+      <table className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${props.fixed || virtual ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
         <colgroup>{onSelect && <col style={{ width: props.wide ? 62 : 52 }} />}{visible.map((c) => <col key={c.id} style={{ width: c.width }} />)}</colgroup>
         <thead>
           <tr>

@@ -110,5 +110,7 @@ export const http = {
   put: <T>(path: string, options?: Options) => json<T>('PUT', path, options),
   patch: <T>(path: string, options?: Options) => json<T>('PATCH', path, options),
   delete: <T>(path: string, options?: Options) => json<T>('DELETE', path, options),
+  /** The response itself, for files. */
+  raw: (path: string, options?: Options) => send('GET', path, { ...options, headers: { Accept: '*/*' } }),
   text: async (path: string, options?: Options) => (await send('GET', path, { ...options, headers: { Accept: '*/*' } })).text(),
 }

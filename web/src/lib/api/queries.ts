@@ -57,7 +57,7 @@ export const q = {
   datasetVersion: (name: string, version: string) => read<t.DatasetVersion>(['datasets', name, 'versions', version], `/datasets/${seg(name)}/versions/${seg(version)}`),
   datasetRows: (name: string, version: string) => read<t.List<Record<string, unknown>>>(['datasets', name, 'rows', version], `/datasets/${seg(name)}/versions/${seg(version)}/rows`, { limit: 50 }),
 
-  endpoints: () => ({ ...read<t.List<t.Endpoint>>(['endpoints', 'list'], '/endpoints', { page_size: 200 }), refetchInterval: 15_000 }),
+  endpoints: () => ({ ...read<t.List<t.Endpoint>>(['endpoints', 'list'], '/endpoints'), refetchInterval: 15_000 }),
   endpoint: (name: string) => read<t.Endpoint>(['endpoints', name], `/endpoints/${seg(name)}`),
   endpointStats: (name: string, query: Query, every: number | false) => ({
     ...read<t.EndpointStats>(['stats', name], `/endpoints/${seg(name)}/stats`, query), refetchInterval: every, placeholderData: keepPreviousData,
@@ -65,9 +65,9 @@ export const q = {
   endpointHistory: (name: string) => read<t.List<t.RouteChange>>(['endpoints', name, 'history'], `/endpoints/${seg(name)}/history`),
   predictions: (name: string, query: Query) => ({ ...read<t.List<t.Prediction>>(['predictions', name], `/endpoints/${seg(name)}/predictions`, query), placeholderData: keepPreviousData }),
   prediction: (id: string) => read<t.Prediction>(['predictions', 'one', id], `/predictions/${seg(id)}`),
-  predictionLineage: (id: string) => read<t.Lineage>(['predictions', 'lineage', id], `/predictions/${seg(id)}/lineage`),
+  predictionLineage: (id: string) => read<t.PredictionLineage>(['predictions', 'lineage', id], `/predictions/${seg(id)}/lineage`),
 
-  monitors: () => read<t.List<t.Monitor>>(['monitors', 'list'], '/monitors', { page_size: 200 }),
+  monitors: () => read<t.List<t.Monitor>>(['monitors', 'list'], '/monitors'),
   monitor: (name: string) => read<t.Monitor>(['monitors', name], `/monitors/${seg(name)}`),
   windows: (name: string, limit: number) => ({ ...read<t.List<t.WindowSummary>>(['monitors', name, 'windows'], `/monitors/${seg(name)}/windows`, { limit }), placeholderData: keepPreviousData }),
   window: (name: string, id: string) => ({ ...read<t.MonitorWindow>(['monitors', name, 'windows', id], `/monitors/${seg(name)}/windows/${seg(id)}`), placeholderData: keepPreviousData }),
@@ -78,7 +78,7 @@ export const q = {
   webhooks: () => read<t.List<t.Webhook>>(['webhooks'], '/webhooks'),
   deliveries: (id: string) => read<t.List<t.Delivery>>(['webhooks', id], `/webhooks/${seg(id)}/deliveries`),
 
-  pipelines: () => read<t.List<t.Pipeline>>(['pipelines', 'list'], '/pipelines', { page_size: 200 }),
+  pipelines: () => read<t.List<t.Pipeline>>(['pipelines', 'list'], '/pipelines'),
   pipeline: (name: string) => read<t.Pipeline>(['pipelines', name], `/pipelines/${seg(name)}`),
   pipelineRuns: (name: string) => read<t.List<t.PipelineRun>>(['pipelines', name, 'runs'], `/pipelines/${seg(name)}/runs`, { page_size: 100 }),
   pipelineRun: (id: string) => read<t.PipelineRun>(['pipeline-runs', id], `/pipeline-runs/${seg(id)}`),

@@ -7,19 +7,17 @@ export interface List<T> {
 }
 
 export interface Session {
-  actor: string
+  actor?: { type: string; id: string } | null
   authentication: 'none' | 'token'
 }
 
 export interface Overview {
   endpoints: number
+  endpoints_failing?: number
   alerts_open: number
   runs_running: number
   pipelines_running: number
   monitors_breach: number
-  monitors_watch?: number
-  rollouts_halted?: number
-  jobs_running?: number
 }
 
 export interface ServerInfo {
@@ -50,9 +48,7 @@ export interface Job {
   max_attempts?: number
   run_at?: string
   created_at?: string
-  started_at?: string
-  ended_at?: string
-  updated_at?: string
+  finished_at?: string
   error?: string
   payload?: unknown
 }
@@ -99,6 +95,8 @@ export interface Run {
   artifact_uri?: string
   user?: string
   source?: string
+  parent_id?: string
+  commit?: string
 }
 
 export interface RunSearch extends List<Run> {
@@ -113,7 +111,7 @@ export interface MetricHistory {
 
 export interface FileInfo {
   path: string
-  is_dir: boolean
+  is_dir?: boolean
   size?: number
 }
 
@@ -128,6 +126,19 @@ export interface Model {
   latest_version?: string
   aliases: Record<string, string>
   versions_count: number
+}
+
+/** Of a model's signature; a tensor and an unnamed output have no name. */
+export interface SignatureColumn {
+  name?: string
+  type: string
+  required?: boolean
+  shape?: number[]
+}
+
+export interface Signature {
+  inputs?: SignatureColumn[]
+  outputs?: SignatureColumn[]
 }
 
 export interface Column {
@@ -151,9 +162,13 @@ export interface Version {
   flavor?: string
   flavors?: string[]
   runtime?: string
-  signature?: { inputs?: Column[]; outputs?: Column[] } | null
+  signature?: Signature | null
   size_bytes?: number
   digest?: string
+  requirements?: string[]
+  python_version?: string
+  mlflow_version?: string
+  files_count?: number
   created_at: string
   created_by?: string
   metrics?: Record<string, number | null>
@@ -195,6 +210,7 @@ export interface ProfileColumn {
   max?: number | string | null
   mean?: number | null
   std?: number | null
+  /** p1 p5 p25 p50 p75 p95 p99. */
   quantiles?: Record<string, number | null>
   histogram?: { edges: number[]; counts: number[] } | null
   top?: { value: unknown; count: number }[] | null
@@ -205,6 +221,8 @@ export interface Violation {
   rule: string
   expected?: unknown
   found?: unknown
+  /** Rows that break the rule; 0 when it is not about rows. */
+  count?: number
 }
 
 export interface DatasetVersion {
@@ -229,9 +247,14 @@ export interface DatasetVersion {
 export interface GateRule {
   name: string
   metric?: string
-  required: unknown
-  measured: unknown
+  /** How measured relates to required: <= or >=. */
+  op?: string
+  required?: number | null
+  measured?: number | null
+  baseline?: number | null
+  against?: string
   margin?: number | null
+  p_value?: number | null
   verdict: string
   note?: string
 }
@@ -245,6 +268,10 @@ export interface GateResult {
   dataset_version?: number
   verdict: 'pass' | 'fail' | 'insufficient_data'
   rules: GateRule[]
+  note?: string
+  metrics?: Record<string, number>
+  alias_on_pass?: string
+  alias_set?: boolean
   rows?: number
   created_at: string
   created_by?: string
@@ -271,6 +298,8 @@ export interface EndpointVersion {
   loaded_at?: string
   error?: string
   memory_bytes?: number
+  load_seconds?: number
+  notes?: string[]
 }
 
 export interface Endpoint {
@@ -278,7 +307,7 @@ export interface Endpoint {
   model: string
   spec: { generation: number; targets: Target[] }
   status: { state: 'ready' | 'loading' | 'degraded' | 'failed'; observed_generation?: number; message?: string; versions?: EndpointVersion[] }
-  signature?: { inputs?: Column[]; outputs?: Column[] } | null
+  signature?: Signature | null
   sample_input?: unknown
   created_at: string
   created_by?: string
@@ -287,9 +316,7 @@ export interface Endpoint {
 
 export interface RouteChange {
   generation: number
-  at?: string
-  time?: string
-  created_at?: string
+  at: string
   actor?: string
   targets: Target[]
   previous?: Target[]
@@ -426,6 +453,7 @@ export interface Alert {
   kind: string
   severity: 'page' | 'ticket' | 'info'
   state: 'open' | 'acknowledged' | 'resolved'
+  subject?: string
   endpoint?: string
   title: string
   reason?: string
@@ -435,6 +463,9 @@ export interface Alert {
   opened_at: string
   acknowledged_at?: string
   acknowledged_by?: string
+  note?: string
+  last_at?: string
+  resolved_by?: string
   resolved_at?: string
   resolved_reason?: string
   count?: number
@@ -445,19 +476,22 @@ export interface Webhook {
   id: string
   url: string
   events: string[]
+  /** Only in the answer to its creation, and only when the server made it. */
+  secret?: string
   created_at?: string
 }
 
 export interface Delivery {
   id: string
-  event?: string
-  type?: string
-  state?: string
+  type: string
+  state: 'pending' | 'delivered' | 'failed'
+  /** HTTP status of the last attempt. */
   status?: number
-  attempt?: number
+  attempt: number
   error?: string
+  milliseconds?: number
+  created_at: string
   at?: string
-  created_at?: string
 }
 
 // pipeline
@@ -465,7 +499,8 @@ export interface Delivery {
 export interface PipelineStep {
   name: string
   needs?: string[]
-  command?: string | string[]
+  command?: string[]
+  script?: string
   state: 'waiting' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled' | 'lost'
   attempt?: number
   started_at?: string
@@ -482,9 +517,13 @@ export interface PipelineRun {
   pipeline: string
   state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
   trigger?: { kind: string; ref?: string }
-  params?: Record<string, unknown>
+  params?: Record<string, string>
   steps?: PipelineStep[]
-  outputs?: Record<string, unknown>
+  outputs?: Record<string, string>
+  digest?: string
+  /** What it does now, such as making the environment. */
+  message?: string
+  created_by?: string
   created_at?: string
   started_at?: string
   ended_at?: string
@@ -494,22 +533,28 @@ export interface PipelineRun {
 export interface Pipeline {
   name: string
   description?: string
-  spec?: unknown
-  source?: string
+  /** The definition as it was written, YAML. */
+  spec?: string
+  params?: Record<string, { default?: string; description?: string; required?: boolean }>
+  digest?: string
   schedule?: string
+  next_fire?: string
   created_at?: string
   updated_at?: string
-  last_run?: PipelineRun | null
+  last_run?: { id: string; state: PipelineRun['state']; started_at?: string; ended_at?: string } | null
 }
 
 // lifecycle
 
 export interface RolloutCheck {
+  /** error_rate, latency_p95 or labelled_error. */
   name: string
-  required?: unknown
-  measured?: unknown
+  required: number
+  measured: number
+  baseline?: number
   margin?: number | null
-  verdict: 'ok' | 'fail' | 'inconclusive'
+  samples?: number
+  verdict: 'ok' | 'fail' | 'inconclusive' | 'not_enough_data'
   note?: string
 }
 
@@ -519,6 +564,7 @@ export interface RolloutStep {
   started_at?: string
   ended_at?: string
   samples?: number
+  labelled?: number
   checks?: RolloutCheck[]
   verdict?: string
 }
@@ -531,6 +577,9 @@ export interface Rollout {
   champion: string
   state: 'running' | 'promoted' | 'rolled_back' | 'halted' | 'aborted'
   steps: RolloutStep[]
+  spec?: { min_samples?: number; min_labelled?: number }
+  conditions?: { type: string; status: boolean; message: string; since: string }[]
+  retraining_id?: string
   reason?: string
   started_by?: string
   started_at: string
@@ -575,9 +624,25 @@ export interface LineageEdge {
   relation: string
   at?: string
   actor?: string
+  meta?: Record<string, string>
+}
+
+/** One line of the answer to "where does this prediction come from". */
+export interface Fact {
+  what: string
+  value: string
+  node?: string
+  at: string
+  actor?: string
+  note?: string
+}
+
+export interface PredictionLineage {
+  facts: Fact[]
 }
 
 export interface Lineage {
   nodes: LineageNode[]
   edges: LineageEdge[]
+  truncated?: boolean
 }

@@ -1,0 +1,26 @@
+import { href } from './href'
+
+/** The page for a link of MLflow's own UI ("#/experiments/1/runs/8c5f"); undefined for anything else. */
+export function mlflowPage(hash: string): string | undefined {
+  const path = /^#\/(.+?)(?:\?.*)?$/.exec(hash)?.[1]
+  if (!path) return undefined
+  const parts = path.split('/').filter(Boolean).map(decode)
+  const [kind, a, sub, b] = parts
+  if (kind === 'experiments') {
+    if (a === undefined) return href.experiments
+    return sub === 'runs' && b ? href.run(b) : href.experiment(a)
+  }
+  if (kind === 'models') {
+    if (a === undefined) return href.models
+    return sub === 'versions' && b ? href.model(a, b) : href.model(a)
+  }
+  return undefined
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,279 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { getRouteApi } from '@tanstack/react-router'
+import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
+import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
+import { GatePanel } from '@/features/model/Gate'
+import { who } from '@/lib/actor'
+import { http } from '@/lib/api/http'
+import { q } from '@/lib/api/queries'
+import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
+import { bytes, num, plural, shortId, signed } from '@/lib/format'
+import { datasetOf, href } from '@/lib/href'
+import { lowerIsBetter, mainMetric } from '@/lib/metrics'
+import { look } from '@/lib/states'
+import { words } from '@/lib/events'
+import { Code, CopyButton, Id } from '@/ui/Code'
+import { Field } from '@/ui/Controls'
+import { Dialog } from '@/ui/Dialog'
+import { Empty, Skeleton } from '@/ui/Empty'
+import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
+import { Files } from '@/ui/Files'
+import { Go, useGo } from '@/ui/Go'
+import { Load } from '@/ui/Load'
+import { Page, Tabs } from '@/ui/Page'
+import { KeyValues, Panel } from '@/ui/Panel'
+import { Shape } from '@/ui/Shape'
+import { Pill, Tag } from '@/ui/Status'
+import { Time } from '@/ui/Time'
+import { toast } from '@/ui/toasts'
+
+const TimeSeries = lazy(() => import('@/charts/TimeSeries').then((m) => ({ default: m.TimeSeries })))
+const route = getRouteApi('/models/$name')
+
+export function ModelPage(): ReactNode {
+  const { name } = route.useParams()
+  const search = route.useSearch()
+  const navigate = route.useNavigate()
+  const model = useQuery(q.model(name))
+  const list = useQuery(q.versions(name))
+  const endpoints = useQuery(q.endpoints())
+  const versions = useMemo(() => [...(list.data?.items ?? [])].sort((a, b) => Number(b.version) - Number(a.version)), [list.data])
+  const [dialog, setDialog] = useState<'alias' | 'deploy' | null>(null)
+  const chosen = versions.find((v) => v.version === search.version) ?? versions[0]
+  const full = useQuery({ ...q.version(name, chosen?.version ?? ''), enabled: chosen !== undefined })
+  const v = full.data ?? chosen
+  const run = useQuery({ ...q.run(v?.run_id ?? ''), enabled: Boolean(v?.run_id), retry: false })
+  const served = (endpoints.data?.items ?? []).filter((e) => e.model === name)
+  const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
+  if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
+  const tab = search.tab ?? 'overview'
+  const champion = versions.find((o) => o.aliases.includes('champion'))
+  const state = look(v.status)
+  return (
+    <Page crumbs={crumbs} title={`${name} v${v.version}`} bare
+      status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}</>}
+      meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
+      actions={<><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
+      verdict={<VersionVerdict v={v} champion={champion} served={served} />}
+      tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'files', label: 'Files' }, { value: 'activity', label: 'Activity' }]} />}>
+      <div className="body">
+        {tab === 'overview' && (
+          <div className="grid gap-4 cols:grid-cols-[272px_minmax(0,1fr)] items-start">
+            <Timeline model={model.data} versions={versions} chosen={v.version} served={served} />
+            <div className="flex flex-col gap-3.5 min-w-0">
+              <Chain v={v} run={run.data} served={served} />
+              <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
+                <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><Metrics v={v} champion={champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion} /></div>
+                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
+              </div>
+            </div>
+          </div>
+        )}
+        {tab === 'files' && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
+        {tab === 'activity' && <Activity name={name} />}
+      </div>
+      <AliasDialog name={name} version={v.version} aliases={model.data.aliases} open={dialog === 'alias'} onClose={() => setDialog(null)} />
+      <DeployDialog name={name} v={v} endpoints={endpoints.data?.items ?? []} open={dialog === 'deploy'} onClose={() => setDialog(null)} />
+    </Page>
+  )
+}
+
+function VersionVerdict({ v, champion, served }: { v: Version; champion: Version | undefined; served: readonly Endpoint[] }) {
+  if (v.status === 'FAILED') return <><b>This version could not be stored</b>{v.status_message ? `: ${v.status_message}` : ''}.</>
+  const key = mainMetric(Object.keys(v.metrics ?? {}))
+  const mine = key ? v.metrics?.[key] : undefined
+  const theirs = key ? champion?.metrics?.[key] : undefined
+  const lower = key ? lowerIsBetter(key) : undefined
+  const on = served.flatMap((e) => e.spec.targets.filter((t) => t.version === v.version).map((t) => `${e.name} (${t.role === 'shadow' ? 'shadow' : `${t.weight} %`})`))
+  const gates = v.gates ?? []
+  const failed = gates.filter((g) => g.verdict === 'fail')
+  let claim: ReactNode
+  if (champion && champion.version !== v.version && typeof mine === 'number' && typeof theirs === 'number' && lower !== undefined && key) {
+    const better = lower ? mine < theirs : mine > theirs
+    claim = <><b>v{v.version} {mine === theirs ? 'equals' : better ? 'is better than' : 'is worse than'} the champion v{champion.version}</b> ({key} {num(mine)} against {num(theirs)}, {signed(mine - theirs)}).</>
+  } else if (champion?.version === v.version) claim = <><b>v{v.version} is the champion</b>{key && typeof mine === 'number' ? `, ${key} ${num(mine)}` : ''}.</>
+  else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{champion ? `the champion is v${champion.version}.` : 'no version is champion yet.'}</>
+  return (
+    <>
+      {claim}{' '}
+      {gates.length === 0 ? 'No gate has judged it.' : failed.length > 0 ? <b>{plural(failed.length, 'gate')} of {gates.length} failed.</b> : `${gates.length === 1 ? 'Its gate passed' : `All ${gates.length} gates passed`}.`}{' '}
+      {on.length > 0 ? `Served on ${on.join(' and ')}.` : 'Not served.'}
+    </>
+  )
+}
+
+function Timeline({ model, versions, chosen, served }: { model: Model; versions: readonly Version[]; chosen: string; served: readonly Endpoint[] }) {
+  const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})))
+  const ascending = [...versions].reverse().filter((v) => Number.isFinite(Number(v.version)))
+  const live = new Set(served.flatMap((e) => e.spec.targets.map((t) => t.version)))
+  const points = key ? ascending.filter((v) => typeof v.metrics?.[key] === 'number') : []
+  return (
+    <section className="panel flex flex-col">
+      <div className="ph"><h2>Versions</h2><div className="r">{versions.length}</div></div>
+      <div className="py-1 overflow-auto max-h-[52vh]">
+        {versions.map((v, i) => {
+          const main = v.aliases.includes('champion')
+          return (
+            <Go key={v.version} to={href.model(model.name, v.version)} aria-current={v.version === chosen ? 'true' : undefined} className={`grid grid-cols-[26px_minmax(0,1fr)_auto] gap-x-1.5 pl-3 pr-3.5 py-1.5 relative text-sm hover:bg-hover ${v.version === chosen ? 'bg-selected' : ''}`}>
+              <span className="relative"><i className="absolute w-px bg-border-strong left-2" style={{ top: i === 0 ? 10 : -6, bottom: i === versions.length - 1 ? 'calc(100% - 10px)' : -6 }} /><i className="absolute w-[11px] h-[11px] rounded-full border-[2px] left-[3px] top-1" style={{ borderColor: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--control)', background: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--raised)' }} /></span>
+              <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${who(v.created_by).name}` : ''}`}</span></span>
+              <span className="text-3 text-right"><span className="block"><Time at={v.created_at} /></span>{key && typeof v.metrics?.[key] === 'number' && <span>{num(v.metrics[key])}</span>}{v.gates?.some((g) => g.verdict === 'fail') && <span className="flex justify-end" title="a gate failed"><Shape kind="bad" size={10} /></span>}</span>
+            </Go>
+          )
+        })}
+      </div>
+      {key && points.length > 1 && (
+        <div className="px-3 pt-2 pb-1 border-t border-border">
+          <Suspense fallback={<div style={{ height: 90 }} />}><TimeSeries title={key} unit="by version" height={72} x={points.map((v) => Number(v.version))} xLabel={(x) => `v${x}`} series={[{ id: key, label: key, color: 'var(--cur)', values: points.map((v) => v.metrics![key]!), width: 1.5, points: true }]} /></Suspense>
+        </div>
+      )}
+      <div className="p-2.5 border-t border-border"><Code small text={`models:/${model.name}${model.aliases.champion ? '@champion' : `/${chosen}`}`} /></div>
+    </section>
+  )
+}
+
+/** From data to decision, as far as it is known here; the whole is in the graph. */
+function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: readonly Endpoint[] }) {
+  const inputs = (run?.inputs ?? []).map((i) => ({ i, d: datasetOf(i.source) }))
+  const data = inputs.find((x) => x.d) ?? inputs[0]
+  const on = served.filter((e) => e.spec.targets.some((t) => t.version === v.version))
+  const commit = run?.tags['mlflow.source.git.commit']
+  const nodes: { icon: ReactNode; kind: string; label: string; detail: string; to?: string; me?: boolean }[] = []
+  if (data) nodes.push({ icon: <Database size={12} />, kind: 'Dataset', label: data.d ? `${data.d.name} v${data.d.version}` : data.i.name, detail: data.i.context || data.i.digest, ...(data.d ? { to: href.dataset(data.d.name, data.d.version) } : {}) })
+  if (run) nodes.push({ icon: <FlaskConical size={12} />, kind: 'Run', label: run.name, detail: commit ? `commit ${commit.slice(0, 7)}` : (run.source ?? run.user ?? ''), to: href.run(run.id) })
+  nodes.push({ icon: <Boxes size={12} />, kind: 'Model', label: `${v.model} v${v.version}`, detail: 'this version', me: true })
+  for (const e of on.slice(0, 2)) { const t = e.spec.targets.find((o) => o.version === v.version)!; nodes.push({ icon: <Radio size={12} />, kind: 'Endpoint', label: e.name, detail: t.role === 'shadow' ? 'shadow' : `${t.weight} % of traffic`, to: href.endpoint(e.name) }) }
+  return (
+    <Panel title="Lineage" note="from data to decision" right={<Go className="link" to={href.lineage(`version:${v.model}/${v.version}`)}>Open graph</Go>}>
+      <div className="flex items-stretch px-3.5 py-3 overflow-x-auto">
+        {nodes.map((n, i) => {
+          const box = <><span className="text-xs text-3 flex items-center gap-1.5">{n.icon}{n.kind}</span><b className="block clip">{n.label}</b><span className="text-xs text-3 block clip">{n.detail}</span></>
+          const look = `border rounded-[7px] px-2.5 py-1.5 flex-1 min-w-28 text-sm leading-[17px] ${n.me ? 'border-accent bg-accent-soft' : 'border-border-strong bg-surface'}`
+          return <div key={n.kind + n.label} className="contents">{i > 0 && <svg className="flex-none self-center text-[var(--control)]" viewBox="0 0 26 12" width="26" height="12" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true"><path d="M3 6h19M18 2.5 22 6l-4 3.5" /></svg>}{n.to ? <Go to={n.to} className={`${look} hover:border-control`}>{box}</Go> : <div className={look}>{box}</div>}</div>
+        })}
+      </div>
+    </Panel>
+  )
+}
+
+function Metrics({ v, champion }: { v: Version; champion: Version | undefined }) {
+  const keys = Object.keys(v.metrics ?? {}).filter((k) => !k.startsWith('system/'))
+  if (keys.length === 0) return null
+  return (
+    <Panel title="Metrics" note={champion ? `against v${champion.version}` : undefined}>
+      <table className="tbl dense" aria-label="Metrics"><thead><tr><th>Metric</th><th className="num">v{v.version}</th>{champion && <><th className="num">v{champion.version}</th><th className="num">Difference</th></>}</tr></thead>
+        <tbody>{keys.map((k) => {
+          const a = v.metrics?.[k]
+          const b = champion?.metrics?.[k]
+          const lower = lowerIsBetter(k)
+          const diff = typeof a === 'number' && typeof b === 'number' ? a - b : undefined
+          const good = diff === undefined || lower === undefined || diff === 0 ? undefined : lower ? diff < 0 : diff > 0
+          return <tr key={k}><td>{k}</td><td className="num strong">{num(a)}</td>{champion && <><td className="num text-2">{num(b)}</td><td className={`num ${good === true ? 'text-ok' : good === false ? 'text-bad' : 'text-2'}`}>{diff !== undefined && signed(diff)}{good !== undefined && <span className="text-xs text-3"> {good ? 'better' : 'worse'}</span>}</td></>}</tr>
+        })}</tbody></table>
+    </Panel>
+  )
+}
+
+function Served({ v, served, onDeploy }: { v: Version; served: readonly Endpoint[]; onDeploy: () => void }) {
+  const on = served.flatMap((e) => e.spec.targets.filter((t) => t.version === v.version).map((t) => ({ e, t })))
+  return (
+    <Panel title="Served" right={<button type="button" className="link" onClick={onDeploy}>Deploy…</button>}>
+      <div className="px-3.5 py-2 text-sm">
+        {on.length === 0 ? <p className="text-2">On no endpoint{served.length > 0 ? `; ${served[0]!.name} serves v${served[0]!.spec.targets[0]?.version}` : ''}.</p> : on.map(({ e, t }) => <div key={e.name} className="flex items-center gap-2 py-0.5"><Shape kind={look(e.status.state).kind} /><Go to={href.endpoint(e.name)} className="strong flex-1 clip">{e.name}</Go><Tag {...(t.role === 'shadow' ? { look: 'line' as const } : t.role === 'champion' ? { look: 'accent' as const } : {})}>{t.role === 'shadow' ? 'shadow' : `${t.role} ${t.weight} %`}</Tag></div>)}
+      </div>
+    </Panel>
+  )
+}
+
+function Signature({ v }: { v: Version }) {
+  const [all, setAll] = useState(false)
+  const inputs = v.signature?.inputs ?? []
+  const outputs = v.signature?.outputs ?? []
+  const shown = all ? inputs : inputs.slice(0, 12)
+  return (
+    <Panel title="Signature" right={inputs.length > 0 ? <>{plural(inputs.length, 'input')}<CopyButton text={JSON.stringify(v.signature, null, 2)} label="Copy as JSON" /></> : undefined}>
+      {inputs.length === 0 ? <p className="px-3.5 py-2.5 text-2 text-sm">It was logged without a signature, so inputs are not checked. Log it with an input example to have one.</p> : (
+        <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-3 gap-y-0.5 text-sm px-3.5 pt-2 pb-2.5">
+          {shown.map((c, i) => <div key={c.name ?? i} className="contents"><span className="mono clip" title={c.name}>{c.name ?? `tensor [${c.shape?.join(', ') ?? ''}]`}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
+          {inputs.length > shown.length && <button type="button" className="link text-left" onClick={() => setAll(true)}>{inputs.length - shown.length} more inputs</button>}
+          {outputs.map((c, i) => <div key={i} className="contents"><span className={`mono strong ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>→ {c.name || 'prediction'}</span><span className={`mono text-3 ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>{c.type}</span></div>)}
+        </div>
+      )}
+    </Panel>
+  )
+}
+
+function Activity({ name }: { name: string }) {
+  const history = useQuery(q.modelHistory(name))
+  return (
+    <section className="panel"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+    )}</Load></section>
+  )
+}
+
+function AliasDialog({ name, version, aliases, open, onClose }: { name: string; version: string; aliases: Record<string, string>; open: boolean; onClose: () => void }) {
+  const client = useQueryClient()
+  const [alias, setAlias] = useState('champion')
+  const [reason, setReason] = useState('')
+  const [error, setError] = useState<Error | null>(null)
+  const before = aliases[alias]
+  const bad = /^[A-Za-z][\w.-]{0,99}$/.test(alias) ? undefined : 'A letter, then letters, digits, dashes and dots.'
+  const submit = async () => {
+    setError(null)
+    try {
+      await http.put(`/api/v1/models/${encodeURIComponent(name)}/aliases/${encodeURIComponent(alias)}`, { body: { version, reason } })
+      await client.invalidateQueries({ queryKey: ['models'] })
+      toast({ kind: 'ok', text: `@${alias} is v${version}`, ...(before && before !== version ? { action: { label: 'Undo', run: () => void http.put(`/api/v1/models/${encodeURIComponent(name)}/aliases/${encodeURIComponent(alias)}`, { body: { version: before, reason: 'undone' } }).then(() => client.invalidateQueries({ queryKey: ['models'] })) } } : {}) })
+      onClose()
+    } catch (e) {
+      setError(e instanceof Error ? e : new Error(String(e)))
+    }
+  }
+  return (
+    <Dialog open={open} onClose={onClose} title={`Set an alias to ${name} v${version}`}>
+      <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
+        <Field label="Alias" help={before ? (before === version ? 'It is v' + version + ' already.' : `Now v${before}.`) : 'Not set on any version.'} error={bad}>{(p) => <><input {...p} className="inp" list="aliases" autoFocus value={alias} onChange={(e) => setAlias(e.target.value.replace(/^@/, ''))} /><datalist id="aliases">{[...new Set(['champion', 'challenger', ...Object.keys(aliases)])].map((a) => <option key={a} value={a} />)}</datalist></>}</Field>
+        <Field label="Reason" help="Kept in the history of the model.">{(p) => <input {...p} className="inp" value={reason} onChange={(e) => setReason(e.target.value)} />}</Field>
+        <Code small prompt text={`modelyard model alias set ${name} ${alias} ${version}`} />
+        {error && <ErrorBox error={error} title="Not set" />}
+        <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined || before === version}>Set @{alias} to v{version}</button></div>
+      </form>
+    </Dialog>
+  )
+}
+
+function DeployDialog({ name, v, endpoints, open, onClose }: { name: string; v: Version; endpoints: readonly Endpoint[]; open: boolean; onClose: () => void }) {
+  const go = useGo()
+  const client = useQueryClient()
+  const [endpoint, setEndpoint] = useState(name)
+  const [error, setError] = useState<Error | null>(null)
+  const [busy, setBusy] = useState(false)
+  const there = endpoints.find((e) => e.name === endpoint)
+  const bad = /^[a-z0-9][a-z0-9-]{0,62}$/.test(endpoint) ? (there && there.model !== name ? `It serves ${there.model}. Choose another name.` : there?.spec.targets.some((t) => t.version === v.version) ? `It serves v${v.version} already.` : undefined) : 'Lower-case letters, digits and dashes.'
+  const submit = async () => {
+    setBusy(true)
+    setError(null)
+    try {
+      if (there) await http.post('/api/v1/rollouts', { body: { endpoint, version: v.version } })
+      else await http.post('/api/v1/endpoints', { body: { name: endpoint, model_uri: `models:/${name}/${v.version}` } })
+      await client.invalidateQueries({ queryKey: ['endpoints'] })
+      go(href.endpoint(endpoint))
+    } catch (e) {
+      setError(e instanceof Error ? e : new Error(String(e)))
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog open={open} onClose={onClose} title={`Deploy ${name} v${v.version}`}>
+      <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
+        <Field label="Endpoint" help={there ? `It exists: v${v.version} goes out in steps and is judged at each; a failing step rolls back by itself.` : `Callers use /endpoints/${endpoint}. It is recorded and watched from the first request.`} error={bad}>{(p) => <><input {...p} className="inp" list="endpoints" autoFocus value={endpoint} onChange={(e) => setEndpoint(e.target.value)} /><datalist id="endpoints">{endpoints.filter((e) => e.model === name).map((e) => <option key={e.name} value={e.name} />)}</datalist></>}</Field>
+        <Code small prompt text={there ? `modelyard rollout start ${endpoint} --version ${v.version}` : `modelyard deploy models:/${name}/${v.version} --name ${endpoint}`} />
+        {error && <ErrorBox error={error} title="Not deployed" />}
+        <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined || busy}>{there ? `Start a rollout on ${endpoint}` : `Deploy to ${endpoint}`}</button></div>
+      </form>
+    </Dialog>
+  )
+}

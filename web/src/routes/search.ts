@@ -1,0 +1,26 @@
+// What each page keeps in its address. Every reader is total: a bad link opens the page in its usual state.
+import { flag, list, oneOf, real, text, whole, type RawSearch } from '@/lib/url'
+
+/** Leaves out what is not set, so that addresses stay short. */
+function tidy<T extends object>(search: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(search).filter(([, v]) => v !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}
+
+export const ranges = ['15m', '1h', '6h', '24h', '7d'] as const
+
+export const experimentSearch = (raw: RawSearch) => tidy({
+  filter: text(raw, 'filter'), sort: text(raw, 'sort'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']),
+  log: flag(raw, 'log'), hide: list(raw, 'hide'), runs: list(raw, 'runs'), run: text(raw, 'run'),
+})
+export const compareSearch = (raw: RawSearch) => tidy({ runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), all: flag(raw, 'all') })
+export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
+export const modelSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['files', 'activity']), file: text(raw, 'file'), gate: text(raw, 'gate') })
+export const datasetSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['rows', 'contract']), column: text(raw, 'column') })
+export const endpointSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['versions', 'requests', 'history', 'try']), range: oneOf(raw, 'range', ranges), zoom: text(raw, 'zoom'), prediction: text(raw, 'prediction'), only: oneOf(raw, 'only', ['labelled', 'failed']), version: text(raw, 'version') })
+export const monitorSearch = (raw: RawSearch) => tidy({ window: text(raw, 'window'), feature: text(raw, 'feature'), order: oneOf(raw, 'order', ['name']), windows: whole(raw, 'windows', 10, 500) })
+export const pipelineRunSearch = (raw: RawSearch) => tidy({ step: text(raw, 'step') })
+export const alertsSearch = (raw: RawSearch) => tidy({ state: oneOf(raw, 'state', ['resolved', 'all']), alert: text(raw, 'alert'), tab: oneOf(raw, 'tab', ['webhooks']) })
+export const lineageSearch = (raw: RawSearch) => tidy({ node: text(raw, 'node'), depth: whole(raw, 'depth', 1, 10), at: text(raw, 'at') })
+export const jobsSearch = (raw: RawSearch) => tidy({ state: text(raw, 'state'), job: text(raw, 'job') })
+export const auditSearch = (raw: RawSearch) => tidy({ type: text(raw, 'type'), kind: text(raw, 'kind'), id: text(raw, 'id'), event: text(raw, 'event') })
+export const listSearch = (raw: RawSearch) => tidy({ find: text(raw, 'find'), sort: text(raw, 'sort') })
