@@ -173,6 +173,8 @@ type judged struct {
 type baseError struct {
 	Value float64 `json:"value"`
 	From  string  `json:"from"` // where it is from, in words
+	// Window is the number of the first window that is compared with it.
+	Window int64 `json:"window,omitempty"`
 }
 
 // judge makes a window of buckets.
