@@ -255,7 +255,7 @@ func (b *bench) changes() []changed {
 
 func constant(x float64) func(int) float64 { return func(int) float64 { return x } }
 
-func TestASpringIsFound(t *testing.T) {
+func TestEachStoreFindsASpring(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := open(t, d, t.TempDir())

@@ -61,7 +61,7 @@ func (b *bench) crash(t *testing.T) *bench {
 	return next
 }
 
-func TestACrashNeitherLosesNorCountsTwice(t *testing.T) {
+func TestEachStoreNeitherLosesNorCountsTwice(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		play := func(d *db.DB, crashes ...int) string {
