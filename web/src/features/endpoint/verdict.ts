@@ -1,4 +1,4 @@
-import type { Endpoint, EndpointStats, Rollout, RolloutStep } from '@/lib/api/types'
+import type { Endpoint, EndpointStats, Rollout, RolloutStep, RouteChange, Target } from '@/lib/api/types'
 import { ms, num, pct } from '@/lib/format'
 import { look, type Look } from '@/lib/states'
 
@@ -51,11 +51,15 @@ export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, r
   return out
 }
 
-/** Where a rollback would lead: the champion of a rollout, else the version that served most before the last change. */
-export function rollbackTo(e: Endpoint, rollout: Rollout | undefined, previous: readonly { version: string; weight: number }[] | undefined): string | undefined {
-  if (active(rollout)) return rollout!.champion
-  const main = [...e.spec.targets].filter((t) => t.role !== 'shadow').sort((a, b) => b.weight - a.weight)[0]?.version
-  return [...(previous ?? [])].sort((a, b) => b.weight - a.weight).find((t) => t.version !== main)?.version
+/**
+ * The version that a rollback leads to, as the server decides it: with a canary or a shadow the champion alone,
+ * otherwise the champion before the present one. `history` is newest first. Undefined when there is none.
+ */
+export function rollbackTo(e: Endpoint, history: readonly RouteChange[]): string | undefined {
+  const champion = (targets: readonly Target[]) => targets.find((t) => t.role === 'champion')?.version ?? [...targets].sort((a, b) => b.weight - a.weight)[0]?.version
+  const now = champion(e.spec.targets)
+  if (e.spec.targets.length > 1) return now
+  return history.map((h) => champion(h.targets)).find((v) => v !== undefined && v !== now)
 }
 
 /** A thing keeps its colour on the page: champion c1, canary c2, shadow c3, older ones after them. */
