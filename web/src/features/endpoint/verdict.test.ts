@@ -13,13 +13,13 @@ const rollout = (state: Rollout['state'], reason = ''): Rollout => ({
 const text = (p: Phrase[]) => p.map((x) => x.text).join('')
 
 describe('the sentence of an endpoint', () => {
-  it('says what it answers', () => expect(text(endpointVerdict(endpoint([champion('12')]), stats(1000), undefined, '1 h'))).toBe('v12 answers 562 requests/s, 95 % of them within 33 ms; none fails.'))
-  it('says what fails', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(1000, 0.0063), undefined, '1 h'))).toBe('v12 (75 %) and v13 (25 %) answer 562 requests/s, 95 % of them within 33 ms; 0.63 % fail.'))
-  it('says that nobody asks', () => expect(text(endpointVerdict(endpoint([champion('12')]), stats(0), undefined, '6 h'))).toBe('v12 is ready; no request in the last 6 h.'))
-  it('says how a rollout stands', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(9), rollout('running'), '1 h'))).toBe('v13 is on trial at 25 %, 1 of 3 steps passed; v12 carries the rest. The check on labelled error waits for data: 96 of 200 labelled rows.'))
-  it('says why a rollout halted', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(9), rollout('halted', 'errors 2.4 %, limit 0.5 %'), '1 h'))).toBe('The rollout of v13 halted at 25 %: errors 2.4 %, limit 0.5 %. v12 (75 %) and v13 (25 %) carry the traffic.'))
-  it('says why it does not answer', () => expect(text(endpointVerdict(endpoint([champion('12')], 'failed', 'the model file is damaged'), undefined, undefined, '1 h'))).toBe('This endpoint does not answer: the model file is damaged.'))
-  it('marks the claim', () => expect(endpointVerdict(endpoint([champion('12')]), stats(5), undefined, '1 h')[0]?.strong).toBe(true))
+  it('says what it answers', () => expect(text(endpointVerdict(endpoint([champion('12')]), stats(1000), undefined, '1\u202fh'))).toBe('v12 answers 562 requests/s, 95\u202f% of them within 33\u202fms; none fails.'))
+  it('says what fails', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(1000, 0.0063), undefined, '1\u202fh'))).toBe('v12 (75\u202f%) and v13 (25\u202f%) answer 562 requests/s, 95\u202f% of them within 33\u202fms; 0.63\u202f% fail.'))
+  it('says that nobody asks', () => expect(text(endpointVerdict(endpoint([champion('12')]), stats(0), undefined, '6\u202fh'))).toBe('v12 is ready; no request in the last 6\u202fh.'))
+  it('says how a rollout stands', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(9), rollout('running'), '1\u202fh'))).toBe('v13 is on trial at 25\u202f%, 1 of 3 steps passed; v12 carries the rest. The check on labelled error waits for data: 96 of 200 labelled rows.'))
+  it('says why a rollout halted', () => expect(text(endpointVerdict(endpoint([champion('12', 75), canary('13', 25)]), stats(9), rollout('halted', 'errors 2.4\u202f%, limit 0.5\u202f%'), '1\u202fh'))).toBe('The rollout of v13 halted at 25\u202f%: errors 2.4\u202f%, limit 0.5\u202f%. v12 (75\u202f%) and v13 (25\u202f%) carry the traffic.'))
+  it('says why it does not answer', () => expect(text(endpointVerdict(endpoint([champion('12')], 'failed', 'the model file is damaged'), undefined, undefined, '1\u202fh'))).toBe('This endpoint does not answer: the model file is damaged.'))
+  it('marks the claim', () => expect(endpointVerdict(endpoint([champion('12')]), stats(5), undefined, '1\u202fh')[0]?.strong).toBe(true))
 })
 
 it('puts the worst into the pill', () => {

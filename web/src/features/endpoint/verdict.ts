@@ -1,5 +1,5 @@
 import type { Endpoint, EndpointStats, Rollout, RolloutStep, RouteChange, Target } from '@/lib/api/types'
-import { ms, num, pct } from '@/lib/format'
+import { ms, num, pct, thin } from '@/lib/format'
 import { look, type Look } from '@/lib/states'
 
 /** A part of a sentence; the claim is strong. */
@@ -25,21 +25,21 @@ export function endpointLook(e: Endpoint, rollout: Rollout | undefined): Look {
 /** How the endpoint stands, in one or two sentences; every number is measured. */
 export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, rollout: Rollout | undefined, span: string): Phrase[] {
   const served = e.spec.targets.filter((t) => t.role !== 'shadow' && t.weight > 0)
-  const names = served.map((t) => (t.weight === 100 ? `v${t.version}` : `v${t.version} (${t.weight} %)`)).join(' and ')
+  const names = served.map((t) => (t.weight === 100 ? `v${t.version}` : `v${t.version} (${t.weight}${thin}%)`)).join(' and ')
   if (e.status.state === 'failed') return [{ text: 'This endpoint does not answer', strong: true }, { text: `${e.status.message ? `: ${e.status.message}` : ''}.` }]
   if (e.status.state === 'loading') return [{ text: 'Loading', strong: true }, { text: ` ${names || 'the model'}; requests are answered as soon as it is ready.` }]
   const out: Phrase[] = []
   if (e.status.state === 'degraded') out.push({ text: 'Degraded', strong: true }, { text: `${e.status.message ? `: ${e.status.message}` : ''}. ` })
   if (rollout?.state === 'halted') {
     const step = currentStep(rollout)
-    out.push({ text: `The rollout of v${rollout.version} halted${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `${rollout.reason ? `: ${rollout.reason.replace(/\.$/, '')}` : ''}. ${names} ${served.length === 1 ? 'carries' : 'carry'} the traffic.` })
+    out.push({ text: `The rollout of v${rollout.version} halted${step ? ` at ${step.weight}${thin}%` : ''}`, strong: true }, { text: `${rollout.reason ? `: ${rollout.reason.replace(/\.$/, '')}` : ''}. ${names} ${served.length === 1 ? 'carries' : 'carry'} the traffic.` })
     return out
   }
   if (rollout?.state === 'running') {
     const step = currentStep(rollout)
     const passed = rollout.steps.filter((s) => s.state === 'passed').length
     const waits = step?.checks?.find((c) => c.verdict === 'inconclusive' || c.verdict === 'not_enough_data')
-    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check on ${waits.name.replaceAll('_', ' ')} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
+    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight}${thin}%` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check on ${waits.name.replaceAll('_', ' ')} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
     return out
   }
   if (!stats || stats.totals.count === 0) {
@@ -47,7 +47,7 @@ export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, r
     return out
   }
   const { requests_per_s: rate, p95_ms: p95, error_rate: errors } = stats.totals
-  out.push({ text: `${names} ${served.length === 1 ? 'answers' : 'answer'} ${num(rate)} requests/s`, strong: true }, { text: `, 95 % of them within ${ms(p95)}; ${errors ? `${pct(errors, 2)} fail` : 'none fails'}.` })
+  out.push({ text: `${names} ${served.length === 1 ? 'answers' : 'answer'} ${num(rate)} requests/s`, strong: true }, { text: `, 95${thin}% of them within ${ms(p95)}; ${errors ? `${pct(errors, 2)} fail` : 'none fails'}.` })
   return out
 }
 

@@ -18,12 +18,12 @@ const date = (iso: string) => iso.slice(5, 10)
 describe('the sentence of a monitor', () => {
   it('says when all is well', () => {
     const w = window(1, 'ok')
-    expect(text(monitorVerdict(monitor(), [w], w, date, now))).toBe('2 of 2 features inside their limits, checked 4 min ago. The MAE is 41, 9 % under the limit of 45.')
+    expect(text(monitorVerdict(monitor(), [w], w, date, now))).toBe('2 of 2 features inside their limits, checked 4\u202fmin ago. The MAE is 41, 9\u202f% under the limit of 45.')
   })
   it('says what drifted, since when, and what the error is', () => {
     const m = monitor({ state: { drift: 'breach', performance: 'breach', quality: 'ok', service: 'ok' }, features: [{ name: 'temp', test: 'ks', statistic: 0.3, threshold: 0.1, verdict: 'breach' }, { name: 'hum', test: 'ks', statistic: 0.02, threshold: 0.1, verdict: 'ok' }] })
     const all = [window(1, 'ok'), window(2, 'watch'), window(3, 'breach', 52)]
-    expect(text(monitorVerdict(m, all, all[2], date, now))).toBe('One of 2 features has drifted since 05-02 (temp), and the MAE is 52, 16 % over the limit of 45.')
+    expect(text(monitorVerdict(m, all, all[2], date, now))).toBe('One of 2 features has drifted since 05-02 (temp), and the MAE is 52, 16\u202f% over the limit of 45.')
   })
   it('says that labels are late or missing', () => {
     const late = [window(1, 'ok'), window(2, 'ok', null)]

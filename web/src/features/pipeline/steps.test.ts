@@ -10,15 +10,15 @@ const sentence = (r: PipelineRun) => runVerdict(r).strong + runVerdict(r).rest
 
 describe('the sentence of a pipeline run', () => {
   it('says what runs', () => expect(sentence(run('running', [step('data', 'succeeded'), step('train', 'running')]))).toBe('Running train, 1 of 2 steps done.'))
-  it('says how long it took', () => expect(sentence(run('succeeded', [step('data', 'succeeded')], { started_at: at(0), ended_at: at(15) }))).toBe('All 1 steps succeeded in 15 s.'))
+  it('says how long it took', () => expect(sentence(run('succeeded', [step('data', 'succeeded')], { started_at: at(0), ended_at: at(15) }))).toBe('All 1 steps succeeded in 15\u202fs.'))
   it('says what failed and what to do', () => expect(sentence(run('failed', [step('data', 'succeeded'), step('train', 'failed', { exit_code: 1 })]))).toBe('Step train failed with exit code 1. 1 of 2 steps had succeeded; retry goes on from there.'))
 })
 
 it('tells a step in a word', () => {
   const now = Date.parse(at(41))
   expect(stepDetail(step('a', 'waiting', { needs: ['b', 'c'] }), now)).toBe('after b, c')
-  expect(stepDetail(step('a', 'running', { started_at: at(0) }), now)).toBe('running, 41 s')
-  expect(stepDetail(step('a', 'succeeded', { started_at: at(0), ended_at: at(12), attempt: 2 }), now)).toBe('12 s, attempt 2')
+  expect(stepDetail(step('a', 'running', { started_at: at(0) }), now)).toBe('running, 41\u202fs')
+  expect(stepDetail(step('a', 'succeeded', { started_at: at(0), ended_at: at(12), attempt: 2 }), now)).toBe('12\u202fs, attempt 2')
 })
 
 it('draws the steps along their needs', () => {
