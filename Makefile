@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export GOFLAGS ?= -trimpath
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
+VERSION ?= $(shell scripts/version.sh)
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS := -s -w -X github.com/modelyard/modelyard/internal/app.version=$(VERSION) -X github.com/modelyard/modelyard/internal/app.commit=$(COMMIT)
 BIN := bin/modelyard

@@ -57,6 +57,8 @@ type Options struct {
 	Log          *slog.Logger
 	Clock        clock.Clock
 	BeforeCommit func() // see db.Options
+
+	offline bool // migrate the stores and stop: no port, nothing loaded
 }
 
 // Server is the whole program in one process.
@@ -96,10 +98,12 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if s.lock, err = lockDir(dir); err != nil {
 		return err
 	}
-	if s.ln, err = listen(ctx, cfg.Listen); err != nil {
-		return err
+	if !o.offline {
+		if s.ln, err = listen(ctx, cfg.Listen); err != nil {
+			return err
+		}
+		s.f.cfg.Listen = s.ln.Addr().String()
 	}
-	s.f.cfg.Listen = s.ln.Addr().String()
 	if s.f.cfg.PublicURL == "" {
 		s.f.cfg.PublicURL = "http://" + s.f.cfg.Listen
 	}
@@ -126,7 +130,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	for _, d := range s.domains {
 		all = append(all, d.migrations...)
 	}
-	if err := s.f.db.Migrate(ctx, all...); err != nil {
+	if err := s.f.db.Migrate(ctx, all...); err != nil || o.offline {
 		return err
 	}
 	for _, d := range s.domains {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"os/user"
 
 	"github.com/modelyard/modelyard/internal/alert"
@@ -9,6 +8,8 @@ import (
 	"github.com/modelyard/modelyard/internal/dataset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
+	"github.com/modelyard/modelyard/internal/lifecycle"
+	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/egress"
@@ -66,19 +67,30 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
+	watched := s.watch(served, track, models, data, gates)
+	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
+
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models)}})
+		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
-	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 
-	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir, Egress: egress.Policy{AllowPrivate: f.cfg.Loopback(), Own: f.cfg.Listen}})
+	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
+		Egress: egress.Policy{AllowPrivate: f.cfg.Loopback() || f.cfg.PrivateCalls, Own: f.cfg.Listen}})
 	alerts.Routes(f.router)
 	alerts.Subscribe()
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
 
-	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	flow := lifecycle.New(lifecycle.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "lifecycle"), Metrics: f.metrics,
+		Routes: traffic{served.routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}, Evidence: evidence{watched}})
+	flow.Routes(f.router)
+	flow.Subscribe()
+	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
+	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }

@@ -36,6 +36,14 @@ func runFacts(runs *tracking.Service) func(context.Context, string) (governance.
 	}
 }
 
+// predictionFacts says which version answered a prediction, and when.
+func predictionFacts(log *predlog.Service) func(context.Context, string) (governance.Served, error) {
+	return func(ctx context.Context, predictionID string) (governance.Served, error) {
+		p, err := log.Get(ctx, predictionID)
+		return governance.Served{Endpoint: p.Endpoint, Model: p.Model, Version: p.Version, At: p.Time}, err
+	}
+}
+
 // PredictionLineage answers where one prediction comes from.
 type PredictionLineage struct {
 	Prediction predlog.Prediction `json:"prediction"`

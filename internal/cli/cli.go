@@ -16,17 +16,20 @@ import (
 	"github.com/modelyard/modelyard/internal/cli/config"
 	"github.com/modelyard/modelyard/internal/cli/dataset"
 	"github.com/modelyard/modelyard/internal/cli/demo"
+	"github.com/modelyard/modelyard/internal/cli/doctor"
 	"github.com/modelyard/modelyard/internal/cli/endpoint"
 	"github.com/modelyard/modelyard/internal/cli/event"
 	"github.com/modelyard/modelyard/internal/cli/experiment"
 	"github.com/modelyard/modelyard/internal/cli/gate"
 	"github.com/modelyard/modelyard/internal/cli/job"
 	"github.com/modelyard/modelyard/internal/cli/lineage"
+	"github.com/modelyard/modelyard/internal/cli/migrate"
 	"github.com/modelyard/modelyard/internal/cli/model"
 	"github.com/modelyard/modelyard/internal/cli/monitor"
 	"github.com/modelyard/modelyard/internal/cli/pipeline"
 	"github.com/modelyard/modelyard/internal/cli/rollout"
 	"github.com/modelyard/modelyard/internal/cli/run"
+	"github.com/modelyard/modelyard/internal/cli/runtime"
 	"github.com/modelyard/modelyard/internal/cli/up"
 	"github.com/modelyard/modelyard/internal/cli/webhook"
 )
@@ -88,7 +91,7 @@ Start with:
 			root.AddCommand(c)
 		}
 	}
-	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), config.New(f))
+	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), doctor.New(f), runtime.New(f), migrate.New(f), config.New(f))
 	add("noun", dataset.New(f), experiment.New(f), run.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
 		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f))
 	root.AddCommand(version(f), exitCodes())

@@ -32,8 +32,9 @@ const (
 	tagSource      = "mlflow.source.name"
 	tagUser        = "mlflow.user"
 	tagPipelineRun = "modelyard.pipeline_run"
-	tagStep        = "modelyard.step"
-	tagCommitOwn   = "modelyard.code_commit"
+	tagStep        = "modelyard.pipeline_step"
+	tagCodeDigest  = "modelyard.code_digest" // of a pipeline's definition and files
+	tagPipeline    = "modelyard.pipeline"
 	tagDataset     = "modelyard.dataset" // name/version of a dataset version, where log_input was not used
 )
 
@@ -68,7 +69,7 @@ type told struct {
 	Pipeline       string            `json:"pipeline"`
 	State          string            `json:"state"`
 	Step           text              `json:"step"`
-	TrackedRunID   string            `json:"tracked_run_id"`
+	TrackedRunID   string            `json:"tracked_run"`
 	Outputs        map[string]text   `json:"outputs"`
 	RolloutID      string            `json:"rollout_id"`
 	RetrainingID   string            `json:"retraining_id"`
@@ -228,13 +229,17 @@ func (b *builder) tracked(runID string) {
 		status = b.d.Status
 	}
 	run := b.node(kindRun, runID, name, map[string]string{"experiment_id": b.d.ExperimentID, "user": user, "source": source, "status": status, "step": tag(tagStep)})
-	if commit := tag(tagCommitOwn, tagCommit); commit != "" {
+	if commit := tag(tagCommit); commit != "" {
 		short := commit[:min(len(commit), 12)]
 		code := b.node(kindCode, clip(commit), short, map[string]string{"commit": commit, "repository": withoutUser(tag(tagRepo)), "branch": tag(tagBranch)})
 		b.edge(code, run, "code", "", nil)
 	}
+	if digest := tag(tagCodeDigest); digest != "" {
+		code := b.node(kindCode, clip(digest), "pipeline code "+short(digest), map[string]string{"digest": digest, "pipeline": tag(tagPipeline)})
+		b.edge(code, run, "code", "pipeline", nil)
+	}
 	if p := tag(tagPipelineRun); p != "" {
-		b.edge(b.node(kindPipelineRun, clip(p), "", nil), run, "ran", "", nil)
+		b.edge(b.node(kindPipelineRun, clip(p), tag(tagPipeline), nil), run, "ran", "", nil)
 	}
 	if ref := tag(tagDataset); ref != "" {
 		if name, version, ok := strings.Cut(ref, "/"); ok && name != "" && version != "" {

@@ -45,6 +45,12 @@ func newWorld(t *testing.T, d *db.DB) *world {
 			}
 			return RunFacts{Name: "train", User: "ada", Source: "train.py", Tags: map[string]string{tagCommit: "c0ffee00c0ffee00", tagPipelineRun: "p1", tagRepo: "https://ada:pw@git.example/x"}}, nil
 		},
+		Prediction: func(_ context.Context, predictionID string) (Served, error) {
+			if predictionID != "x1" {
+				return Served{}, errs.NotFoundf("test", "no prediction")
+			}
+			return Served{Endpoint: "bike", Model: "demand", Version: "1", At: fake.Now()}, nil
+		},
 		Version: func(context.Context, string, string) (VersionFacts, error) {
 			return VersionFacts{Digest: "sha256:abc", Flavor: "lightgbm", Requirements: []string{"lightgbm==4.6", "numpy==2.3"}, PythonVersion: "3.12.3"}, nil
 		},
@@ -173,12 +179,27 @@ func TestGenerationsAreOneEdgeAndTraceKnowsTheTime(t *testing.T) {
 		lines = append(lines, f.What+": "+f.Value)
 	}
 	want := []string{"endpoint: bike", "model version: demand v1", "logged model: model", "run: train", "code commit: c0ffee00c0ff", "environment: python 3.12.3, 2 packages",
-		"dataset version: bike v1", "data: extra", "approved: @champion", "gate: quality", "pipeline run: p1"}
+		"dataset version: bike v1", "data: extra", "approved: user:ada", "gate: quality", "pipeline run: p1"}
 	if !slices.Equal(lines, want) {
 		t.Errorf("facts\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	if !strings.Contains(facts[0].Note, "generation 1") || !strings.Contains(facts[8].Note, "passed its gate") {
 		t.Errorf("what was true then is told, not what came later: %q, %q", facts[0].Note, facts[8].Note)
+	}
+}
+
+func TestLineageOfOnePrediction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dbtest.SQLite(t))
+	w.story(t)
+	var g Graph
+	if status := get(t, w.url+"/api/v1/lineage?node=prediction:x1&depth=6", &g); status != 200 || len(g.Nodes) != 12 || g.Nodes[0].ID != "prediction:x1" {
+		t.Fatalf("%d: %d nodes %+v", status, len(g.Nodes), g.Nodes)
+	}
+	for _, path := range []string{"prediction:none", "prediction:"} {
+		if status := get(t, w.url+"/api/v1/lineage?node="+path, nil); status != 404 && status != 400 {
+			t.Errorf("%s: status %d", path, status)
+		}
 	}
 }
 

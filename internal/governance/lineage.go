@@ -70,6 +70,7 @@ const (
 	kindRollout        = "rollout"
 	kindCode           = "code"
 	kindEnvironment    = "environment"
+	kindPrediction     = "prediction" // in no table: the prediction log has them
 )
 
 func node(kind string, parts ...string) string { return kind + ":" + strings.Join(parts, "/") }

@@ -44,8 +44,9 @@ type VersionFacts struct {
 
 // Facts gives what events do not carry. The composition fills it; a nil function leaves those facts out.
 type Facts struct {
-	Run     func(ctx context.Context, runID string) (RunFacts, error)
-	Version func(ctx context.Context, model, version string) (VersionFacts, error)
+	Run        func(ctx context.Context, runID string) (RunFacts, error)
+	Version    func(ctx context.Context, model, version string) (VersionFacts, error)
+	Prediction func(ctx context.Context, predictionID string) (Served, error)
 }
 
 // Deps of a Service.
@@ -91,6 +92,9 @@ func (s *Service) Lineage(ctx context.Context, nodeID string, depth int, d Direc
 	}
 	if d != Up && d != Down && d != Both {
 		return Graph{}, errs.Invalidf(op, "the walk cannot be made").WithField("direction", "expected up, down or both")
+	}
+	if kind, predictionID, _ := splitNode(nodeID); kind == kindPrediction {
+		return s.predictionGraph(ctx, predictionID, depth)
 	}
 	w := walk{s: s, seen: map[string]bool{nodeID: true}, order: []string{nodeID}, edges: map[[3]string]*Edge{}, counts: map[[3]string]int{}}
 	for _, way := range []Direction{Up, Down} {

@@ -33,6 +33,9 @@ type Served struct {
 // version, and what Trace says about it, without what happened later. Kinds: NotFound.
 func (s *Service) TraceServed(ctx context.Context, p Served, depth int) ([]Fact, error) {
 	version, endpoint := node(kindVersion, p.Model, p.Version), node(kindEndpoint, p.Endpoint)
+	if p.At.IsZero() {
+		p.At = s.d.Clock.Now()
+	}
 	out := []Fact{{What: "endpoint", Value: p.Endpoint, Node: endpoint, At: p.At}}
 	route, err := s.st.servedAt(ctx, version, endpoint, p.At)
 	switch {
@@ -45,6 +48,28 @@ func (s *Service) TraceServed(ctx context.Context, p Served, depth int) ([]Fact,
 	}
 	facts, err := s.trace(ctx, version, depth, p.At)
 	return append(out, facts...), err
+}
+
+// predictionGraph is where one prediction comes from, with the prediction as a node of its own: it is in no table here.
+func (s *Service) predictionGraph(ctx context.Context, predictionID string, depth int) (Graph, error) {
+	if s.d.Facts.Prediction == nil {
+		return Graph{}, errs.E(errs.Unavailable, "governance.prediction", "this server records no predictions", nil)
+	}
+	p, err := s.d.Facts.Prediction(ctx, predictionID)
+	if err != nil {
+		return Graph{}, err
+	}
+	version, endpoint, self := node(kindVersion, p.Model, p.Version), node(kindEndpoint, p.Endpoint), node(kindPrediction, predictionID)
+	out, err := s.Lineage(ctx, version, depth, Up)
+	if err != nil {
+		return out, err
+	}
+	out.Nodes = append([]Node{{ID: self, Kind: kindPrediction, Label: "prediction", At: p.At, Meta: map[string]string{"endpoint": p.Endpoint, "version": p.Version}}}, out.Nodes...)
+	if !slices.ContainsFunc(out.Nodes, func(n Node) bool { return n.ID == endpoint }) {
+		out.Nodes = append(out.Nodes, Node{ID: endpoint, Kind: kindEndpoint, Label: p.Endpoint, At: p.At})
+	}
+	out.Edges = append(out.Edges, Edge{From: version, To: self, Relation: "scored", At: p.At}, Edge{From: endpoint, To: self, Relation: "answered", At: p.At})
+	return out, nil
 }
 
 // Trace gives the ordered facts behind a node: itself, the run, code, environment and data it came from, who gave it an alias, which
@@ -161,7 +186,8 @@ func fact(n Node, e Edge) Fact {
 	case kindData:
 		f.Note = joined(m["source"], prefixed("digest ", m["digest"]))
 	case kindAlias:
-		f.Note = joined(prefixed("replaced v", e.Meta["previous"]), e.Meta["reason"])
+		f.Value = e.Actor
+		f.Note = joined(n.Label, prefixed("replaced v", e.Meta["previous"]), e.Meta["reason"])
 	case kindGate:
 		f.Note = joined(m["verdict"], prefixed("on ", strings.Trim(m["dataset"]+" v"+m["dataset_version"], " v")))
 	case kindPipelineRun:

@@ -202,7 +202,7 @@ func (s *Service) serveExport(w http.ResponseWriter, req *http.Request) error {
 	switch format {
 	case "csv":
 	case "parquet", "":
-		format, write, contentType = "parquet", s.ExportCSV, "application/vnd.apache.parquet"
+		format, write, contentType = "parquet", s.ExportParquet, "application/vnd.apache.parquet"
 	default:
 		return errs.Invalidf("predlog.export", "the format is not known").WithField("format", "expected parquet or csv")
 	}

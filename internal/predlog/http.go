@@ -8,12 +8,14 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/platform/page"
 )
 
 // Routes registers the routes of predictions and labels.
 func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/endpoints/{name}/predictions", "prediction:read", "List predictions, newest first", s.getPredictions)
 	httpx.Get(r, "/api/v1/predictions/{id}", "prediction:read", "Read one prediction", s.getPrediction)
+	httpx.Get(r, "/api/v1/endpoints/{name}/predictions/archives", "prediction:read", "List the hours that are sealed to Parquet, newest first", s.getArchives)
 	r.Handle(http.MethodGet, "/api/v1/endpoints/{name}/predictions/export", "prediction:read", func(w http.ResponseWriter, req *http.Request) {
 		if err := s.serveExport(w, req); err != nil {
 			r.Error(w, req, err)
@@ -84,6 +86,21 @@ func (s *Service) getPredictions(ctx context.Context, in *listInput) (*listOutpu
 	}
 	items, token, err := s.Query(ctx, f)
 	return &listOutput{items, token}, err
+}
+
+type archiveInput struct {
+	Name  string `path:"name"`
+	Limit int    `query:"limit" minimum:"0" maximum:"1000"`
+}
+
+type archiveOutput struct {
+	Items         []Archive `json:"items"`
+	NextPageToken string    `json:"next_page_token"`
+}
+
+func (s *Service) getArchives(ctx context.Context, in *archiveInput) (*archiveOutput, error) {
+	items, err := s.Archives(ctx, in.Name, page.Limit(in.Limit, 100, 1000))
+	return &archiveOutput{Items: items}, err
 }
 
 type idInput struct {

@@ -110,10 +110,17 @@ func TestFollowTellsInOrderAndResumes(t *testing.T) {
 	other.Endpoint = "other"
 	a, o := s.Stream(schema), s.Stream(other)
 	const n = 300
+	half := make(chan struct{}) // the second half is written while the second reader waits for it
 	go func() {
 		for i := range n {
-			_ = a.Append(context.WithoutCancel(t.Context()), batch(1, i))
-			_ = o.Append(context.WithoutCancel(t.Context()), batch(1, -1))
+			if i == n/2 {
+				<-half
+			}
+			for _, err := range []error{a.Append(context.Background(), batch(1, i)), o.Append(context.Background(), batch(1, -1))} {
+				if err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	}()
 	stop := errors.New("stop")
@@ -135,6 +142,7 @@ func TestFollowTellsInOrderAndResumes(t *testing.T) {
 	if err := s.Follow(t.Context(), "bike", "", take(n/2)); !errors.Is(err, stop) {
 		t.Fatal(err)
 	}
+	close(half)
 	if err := s.Follow(t.Context(), "bike", cur, take(n)); !errors.Is(err, stop) {
 		t.Fatal(err)
 	}

@@ -61,22 +61,17 @@ func (c *indexCache) use(g *segment) {
 // look loads a segment's index if need be and gives what can be read of it.
 func (s *Service) look(g *segment, endpoint string) (view, error) {
 	for {
-		g.mu.RLock()
-		loaded, closed := g.loaded, g.closed
-		g.mu.RUnlock()
-		if !loaded {
-			if err := g.load(s.w.root); err != nil {
-				return view{}, fail("predlog.read", err)
-			}
-		}
-		if closed {
-			s.cache.use(g)
-		}
 		v := g.look(endpoint)
-		if v.marks != nil || !closed || v.size <= int64(len(magic)) {
+		if v.loaded {
+			if v.closed {
+				s.cache.use(g)
+			}
 			return v, nil
-		} // dropped between the two: again
-	}
+		}
+		if err := g.load(s.w.root); err != nil {
+			return view{}, fail("predlog.read", err)
+		}
+	} // another reader may have dropped the index between the two: again
 }
 
 // reader opens each segment once while it lives.

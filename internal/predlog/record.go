@@ -49,6 +49,8 @@ type Field struct {
 	Kind Kind   `json:"kind"`
 	// Extra marks an output beyond the prediction itself, such as the probabilities of a classifier that answers labels.
 	Extra bool `json:"extra,omitempty"`
+	// Wide marks a column whose rows hold several values each.
+	Wide bool `json:"wide,omitempty"`
 }
 
 // Schema names an endpoint, the version behind it and its columns.

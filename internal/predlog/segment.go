@@ -118,6 +118,7 @@ func (g *segment) drop() {
 
 // view is a consistent look at a segment's index.
 type view struct {
+	loaded  bool
 	size    int64
 	closed  bool
 	streams []*Schema
@@ -129,7 +130,7 @@ type view struct {
 func (g *segment) look(endpoint string) view {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return view{size: g.size, closed: g.closed, streams: g.streams, frames: g.frames[endpoint], marks: g.marks}
+	return view{loaded: g.loaded, size: g.size, closed: g.closed, streams: g.streams, frames: g.frames[endpoint], marks: g.marks}
 }
 
 // from is the offset of the last mark written before at: a frame written at that time or later begins there or behind it.

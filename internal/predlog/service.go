@@ -117,6 +117,9 @@ func (s *Service) Run(ctx context.Context) error {
 			s.tend(ctx, s.w.flush())
 		case <-minute.C:
 			s.moveLabelCursor(ctx)
+			if err := s.seal(ctx); err != nil && ctx.Err() == nil {
+				s.d.Log.Warn("cannot seal an hour of predictions to the blob store", "error", err)
+			}
 		}
 	}
 }

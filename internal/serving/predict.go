@@ -213,7 +213,7 @@ func fits(fields []predlog.Field, cols []infer.Column) bool {
 
 func fieldsOf(out []predlog.Field, cols []infer.Column, extra bool) []predlog.Field {
 	for i := range cols {
-		out = append(out, predlog.Field{Name: cols[i].Name, Kind: predlog.Kind(cols[i].Kind), Extra: extra})
+		out = append(out, predlog.Field{Name: cols[i].Name, Kind: predlog.Kind(cols[i].Kind), Extra: extra, Wide: cols[i].Width() > 1})
 	}
 	return out
 }

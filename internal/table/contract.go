@@ -15,7 +15,7 @@ import (
 
 // Bounds of a contract file and of what a check lists.
 const (
-	maxContractBytes = 1 << 20
+	maxContractBytes = 256 << 10
 	maxContractDepth = 32
 	sampleRows       = 5
 )
@@ -149,7 +149,13 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // ParseContract reads a contract in YAML or JSON. Unknown keys, unknown types and rules that no table can fulfil are errors that name
 // the key or the column.
-func ParseContract(data []byte) (*Contract, error) {
+func ParseContract(data []byte) (contract *Contract, err error) {
+	// The YAML library panics on some malformed tags; what a user sends must not end the program.
+	defer func() {
+		if p := recover(); p != nil {
+			contract, err = nil, errors.New("contract: expected YAML or JSON, found text that cannot be read as either")
+		}
+	}()
 	if len(data) > maxContractBytes {
 		return nil, fmt.Errorf("contract: expected at most %d bytes, found %d", maxContractBytes, len(data))
 	}
@@ -181,10 +187,10 @@ func checkDepth(data []byte) error {
 		}
 	}
 	for line := range bytes.Lines(data) {
-		if indent := len(line) - len(bytes.TrimLeft(line, " -")); indent > 8*maxContractDepth {
+		if indent := len(line) - len(bytes.TrimLeft(line, " -?")); indent > 8*maxContractDepth {
 			return fmt.Errorf("contract: expected at most %d levels of nesting", maxContractDepth)
 		}
-		if trimmed := bytes.TrimLeft(line, " -"); bytes.Contains(trimmed, []byte(": &")) || bytes.HasPrefix(trimmed, []byte("&")) {
+		if trimmed := bytes.TrimLeft(line, " -?"); bytes.Contains(trimmed, []byte(": &")) || bytes.HasPrefix(trimmed, []byte("&")) {
 			return errors.New("contract: YAML anchors are not supported, write the values out")
 		}
 	}

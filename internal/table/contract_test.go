@@ -64,9 +64,10 @@ func TestParseContractRefuses(t *testing.T) {
 		"freshness: {column: t, max_age: soon}":        `expected a duration such as 48h or 7d, found "soon"`,
 		"freshness: {column: t}":                       "expected a column and a max_age",
 		"rows: {min: 5, max: 2}":                       "expected 0 <= min <= max",
+		"columns: [{name: a, allowed: !00 00}]":        "expected YAML or JSON",
 		"a: &x [1]":                                    "YAML anchors are not supported",
 		strings.Repeat("[", 40):                        "at most 32 levels of nesting",
-		strings.Repeat(" ", maxContractBytes) + "a: 1": "expected at most 1048576 bytes",
+		strings.Repeat(" ", maxContractBytes) + "a: 1": "expected at most 262144 bytes",
 		strings.Repeat("- ", 9*maxContractDepth) + "a": "at most 32 levels of nesting",
 	} {
 		if _, err := ParseContract([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

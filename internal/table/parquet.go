@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -28,15 +29,19 @@ func ReadParquet(ctx context.Context, r io.ReaderAt, size int64, limits Limits) 
 			frame, err = nil, &ReadError{Expected: "a Parquet file", Found: fmt.Sprintf("a damaged one (%v)", p)}
 		}
 	}()
-	reader, err := file.NewParquetReader(io.NewSectionReader(r, 0, size))
+	allocator := &boundedAllocator{limit: int64(limits.Bytes) + allocatorFloor}
+	reader, err := file.NewParquetReader(io.NewSectionReader(r, 0, size), file.WithReadProps(parquet.NewReaderProperties(allocator)))
 	if err != nil {
 		return nil, &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
 	}
+	// The Arrow schema that some writers store beside Parquet's own adds nothing we use, and a damaged one of a few bytes makes the
+	// library ask for more memory than there is, which ends the program.
+	reader.MetaData().FileMetaData.KeyValueMetadata = nil
 	defer func() { _ = reader.Close() }()
 	if err := checkParquet(reader, limits); err != nil {
 		return nil, err
 	}
-	arrowReader, err := pqarrow.NewFileReader(reader, pqarrow.ArrowReadProperties{BatchSize: 16_384}, memory.DefaultAllocator)
+	arrowReader, err := pqarrow.NewFileReader(reader, pqarrow.ArrowReadProperties{BatchSize: 16_384}, allocator)
 	if err != nil {
 		return nil, &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
 	}
@@ -46,6 +51,36 @@ func ReadParquet(ctx context.Context, r io.ReaderAt, size int64, limits Limits) 
 	}
 	defer records.Release()
 	return fromArrow(records, limits)
+}
+
+// allocatorFloor is what reading the smallest table may take.
+const allocatorFloor = 64 << 20
+
+// boundedAllocator panics, which ReadParquet turns into an error, when a damaged or malicious file wants more memory at once than the limit.
+type boundedAllocator struct {
+	limit int64
+	live  atomic.Int64
+}
+
+func (b *boundedAllocator) account(n int64) {
+	if b.live.Add(n) > b.limit {
+		panic(fmt.Sprintf("it needs more than %d bytes of memory", b.limit))
+	}
+}
+
+func (b *boundedAllocator) Allocate(size int) []byte {
+	b.account(int64(size))
+	return memory.DefaultAllocator.Allocate(size)
+}
+
+func (b *boundedAllocator) Reallocate(size int, old []byte) []byte {
+	b.account(int64(size - len(old)))
+	return memory.DefaultAllocator.Reallocate(size, old)
+}
+
+func (b *boundedAllocator) Free(old []byte) {
+	b.live.Add(-int64(len(old)))
+	memory.DefaultAllocator.Free(old)
 }
 
 func checkParquet(reader *file.Reader, limits Limits) error {

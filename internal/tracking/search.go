@@ -36,6 +36,9 @@ type RunQuery struct {
 	PageToken     string
 }
 
+// maxExperiments bounds the experiments of one search, and with them the length of its statements.
+const maxExperiments = 10_000
+
 // RunPage is a page of runs with their values.
 type RunPage struct {
 	Runs []Run
@@ -56,6 +59,9 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == attribute("start_time") }) {
 		orders = append(orders, filter.Order{Ref: attribute("start_time"), Desc: true})
 	}
+	if len(q.ExperimentIDs) > maxExperiments {
+		return RunPage{}, errs.Invalidf("tracking.search", "a search takes at most %d experiments, got %d", maxExperiments, len(q.ExperimentIDs)).WithField("experiment_ids", "expected fewer ids")
+	}
 	limit := page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage)
 	exps := make([]int64, 0, len(q.ExperimentIDs))
 	for _, eid := range q.ExperimentIDs {
@@ -63,7 +69,11 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 			exps = append(exps, n)
 		}
 	}
-	t, runs, err := s.st.runTable(ctx, exps, q.View, filter.Refs(tree, orders))
+	refs := filter.Refs(tree, orders)
+	if limit > DefaultRunsPerPage { // a large page reads its runs at once, not one by one
+		refs = append(refs, attribute("status"))
+	}
+	t, runs, err := s.st.runTable(ctx, exps, q.View, refs)
 	if err != nil {
 		return RunPage{}, err
 	}
@@ -75,6 +85,9 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if more {
 		last := rows[len(rows)-1]
 		out.Next = page.Encode(cursor{fingerprint(q), t.keys(orders, last), runs[last].ID})
+	}
+	if err := s.st.reload(ctx, out.Runs); err != nil {
+		return RunPage{}, err
 	}
 	return out, s.st.fill(ctx, out.Runs)
 }

@@ -191,15 +191,18 @@ func (st *store) fillSome(ctx context.Context, runs []Run) error {
 	at := make(map[int64]*Run, len(runs))
 	pairs := make([]any, 0, 2*len(runs))
 	nums := make([]any, 0, len(runs))
-	in := "VALUES (CAST(? AS BIGINT), CAST(? AS BIGINT))"
+	// a join and not IN (VALUES ...): SQLite scans the whole table for the latter
+	wanted := "WITH wanted (exp, run) AS (VALUES (CAST(? AS BIGINT), CAST(? AS BIGINT))"
 	for i := range runs {
 		at[runs[i].num] = &runs[i]
 		pairs = append(pairs, runs[i].exp, runs[i].num)
 		nums = append(nums, runs[i].num)
 		if i > 0 {
-			in += ", (?, ?)"
+			wanted += ", (?, ?)"
 		}
 	}
+	wanted += ") "
+	const join = " t WHERE t.exp = w.exp AND t.run = w.run ORDER BY t.run, t.key"
 	each := func(query string, args []any, scan func(rows *sql.Rows) error) error {
 		rows, err := st.db.Query(ctx, query, args...)
 		if err != nil {
@@ -228,11 +231,11 @@ func (st *store) fillSome(ctx context.Context, runs []Run) error {
 	}
 	var key, value string
 	kv := []any{&key, &value}
-	read("SELECT run, key, value FROM run_tag WHERE (exp, run) IN ("+in+") ORDER BY run, key", pairs, kv, func(r *Run) { r.Tags = append(r.Tags, Tag{key, value}) })
-	read("SELECT run, key, value FROM run_param WHERE (exp, run) IN ("+in+") ORDER BY run, key", pairs, kv, func(r *Run) { r.Params = append(r.Params, Param{key, value}) })
+	read(wanted+"SELECT t.run, t.key, t.value FROM wanted w CROSS JOIN run_tag"+join, pairs, kv, func(r *Run) { r.Tags = append(r.Tags, Tag{key, value}) })
+	read(wanted+"SELECT t.run, t.key, t.value FROM wanted w CROSS JOIN run_param"+join, pairs, kv, func(r *Run) { r.Params = append(r.Params, Param{key, value}) })
 	var p Point
 	var v sql.NullFloat64
-	read("SELECT run, key, step, ts, value FROM metric_latest WHERE (exp, run) IN ("+in+") ORDER BY run, key", pairs, []any{&key, &p.Step, &p.Time, &v}, func(r *Run) {
+	read(wanted+"SELECT t.run, t.key, t.step, t.ts, t.value FROM wanted w CROSS JOIN metric_latest"+join, pairs, []any{&key, &p.Step, &p.Time, &v}, func(r *Run) {
 		p.Value = orNaN(v)
 		r.Metrics = append(r.Metrics, Metric{Key: key, Point: p})
 	})

@@ -162,7 +162,7 @@ func fold(r, c []float64, bins int) (p, q []float64) {
 }
 
 // wassersteinCells integrates the distance of the two distribution functions, which are steps at the values of a discrete column (what fell
-// into a gap counts at its middle) and straight lines within the bins of a histogram.
+// into a gap counts at its middle) and taken for straight lines within the bins of a histogram.
 func wassersteinCells(reference, current *sketch.Column, r, c []float64) float64 {
 	a, b := reference.Moments(), current.Moments()
 	low, high := min(a.Min, b.Min), max(a.Max, b.Max)
@@ -171,7 +171,7 @@ func wassersteinCells(reference, current *sketch.Column, r, c []float64) float64
 	}
 	edges := reference.Histogram.Edges()
 	p, q := Shares(r), Shares(c)
-	var gap, area float64
+	var gap, above, below float64
 	for i := range p {
 		from, to := low, high
 		if i > 0 {
@@ -182,11 +182,14 @@ func wassersteinCells(reference, current *sketch.Column, r, c []float64) float64
 		}
 		next := gap + p[i] - q[i]
 		if width := to - from; width > 0 {
-			area += width * meanAbs(gap, next)
+			up, down := parts(gap, next)
+			above += width * up
+			below += width * down
 		}
 		gap = next
 	}
-	return area
+	// The difference of the two areas is that of the means, which are known exactly: only the smaller area is an estimate.
+	return math.Abs(a.Mean()-b.Mean()) + 2*min(above, below)
 }
 
 func discretePositions(values []float64, low, high float64) []float64 {
@@ -202,12 +205,17 @@ func discretePositions(values []float64, low, high float64) []float64 {
 	return positions
 }
 
-// meanAbs is the mean of |x| along a straight line from a to b.
-func meanAbs(a, b float64) float64 {
-	if a*b >= 0 {
-		return (math.Abs(a) + math.Abs(b)) / 2
+// parts are the areas above and below zero of a straight line from a to b over a unit width.
+func parts(a, b float64) (above, below float64) {
+	switch {
+	case a >= 0 && b >= 0:
+		return (a + b) / 2, 0
+	case a <= 0 && b <= 0:
+		return 0, -(a + b) / 2
 	}
-	return (a*a + b*b) / (2 * (math.Abs(a) + math.Abs(b)))
+	width := math.Abs(a) + math.Abs(b)
+	high, low := max(a, b), min(a, b)
+	return high * high / (2 * width), low * low / (2 * width)
 }
 
 func clampInt(n int64) int { return int(min(n, math.MaxInt32)) }

@@ -48,7 +48,7 @@ func NewRegression(truth, prediction []float64) (Regression, error) {
 	return r, nil
 }
 
-// Map names the defined scores as MLflow's autologging does not but people do: mae, mse, rmse, r2, mape, bias.
+// Map names the scores that are defined: mae, mse, rmse, r2, mape, bias.
 func (r Regression) Map() map[string]float64 {
 	return defined(map[string]float64{"mae": r.MAE, "mse": r.MSE, "rmse": r.RMSE, "r2": r.R2, "mape": r.MAPE, "bias": r.Bias})
 }

@@ -98,16 +98,19 @@ type Judgement struct {
 	Verdict    Verdict  `json:"verdict"`
 	N          int64    `json:"n"`
 	Difference float64  `json:"difference"` // challenger minus champion, of a quantity where less is better
-	Interval   Interval `json:"interval"`
+	Interval   Interval `json:"interval"`   // of the difference; +-math.MaxFloat64 (which JSON can hold) while nothing is known
 }
 
 // JudgePaired judges the loss of a challenger against a champion's on the same rows (n differences challenger - champion with
 // the given mean and standard deviation; streaming moments will do). It fails once the confidence sequence lies above margin, passes once
 // it lies below, and is undecided between and under minimum rows. It may be called after every row.
 func JudgePaired(n int64, mean, std, margin, alpha float64, minimum int64) (Judgement, error) {
-	j := Judgement{Verdict: VerdictUndecided, N: n, Difference: mean, Interval: Interval{Low: math.Inf(-1), High: math.Inf(1)}}
-	if !(alpha > 0 && alpha < 1) || math.IsNaN(margin) || minimum < 2 {
+	j := Judgement{Verdict: VerdictUndecided, N: n, Difference: mean, Interval: Interval{Low: -math.MaxFloat64, High: math.MaxFloat64}}
+	if !(alpha > 0 && alpha < 1) || math.IsNaN(margin) || minimum < 2 || n > 0 && mean-mean != 0 {
 		return j, ErrInvalid
+	}
+	if n == 0 {
+		j.Difference = 0 // the mean of nothing is no number
 	}
 	if n < minimum {
 		return j, nil

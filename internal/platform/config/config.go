@@ -20,17 +20,18 @@ import (
 
 // Config is everything that can be set. The tag key is the name in the file; MODELYARD_<KEY> and --<key> are made from it.
 type Config struct {
-	DataDir     string        `key:"data_dir" doc:"Folder that holds everything the server stores."`
-	Listen      string        `key:"listen" doc:"Address to listen on, HOST:PORT. Any host but a loopback one needs a token."`
-	Token       secret.String `key:"token" doc:"Admin token, at least 16 characters. Clients send it as a bearer token or as the password of basic authentication."`
-	Hosts       []string      `key:"hosts" doc:"Host names that requests may name, comma-separated. On a loopback address localhost names are always allowed and others refused."`
-	DatabaseURL string        `key:"database_url" doc:"postgres://user@host/name for PostgreSQL; empty for the embedded SQLite store in the data folder."`
-	LogLevel    string        `key:"log_level" doc:"debug, info, warn or error."`
-	LogFormat   string        `key:"log_format" doc:"text or json."`
-	Python      string        `key:"python" doc:"Python interpreter for pipeline steps and model workers; empty to look for one."`
-	ONNXRuntime string        `key:"onnxruntime" doc:"Path of the ONNX Runtime library; empty to look where modelyard runtime install puts it."`
-	PublicURL   string        `key:"public_url" doc:"Address under which users reach this server, for links; empty for http://LISTEN."`
-	MaxUpload   int64         `key:"max_upload_mb" doc:"Largest artifact or dataset upload, in MiB."`
+	DataDir      string        `key:"data_dir" doc:"Folder that holds everything the server stores."`
+	Listen       string        `key:"listen" doc:"Address to listen on, HOST:PORT. Any host but a loopback one needs a token."`
+	Token        secret.String `key:"token" doc:"Admin token, at least 16 characters. Clients send it as a bearer token or as the password of basic authentication."`
+	Hosts        []string      `key:"hosts" doc:"Host names that requests may name, comma-separated. On a loopback address localhost names are always allowed and others refused."`
+	DatabaseURL  string        `key:"database_url" doc:"postgres://user@host/name for PostgreSQL; empty for the embedded SQLite store in the data folder."`
+	LogLevel     string        `key:"log_level" doc:"debug, info, warn or error."`
+	LogFormat    string        `key:"log_format" doc:"text or json."`
+	Python       string        `key:"python" doc:"Python interpreter for pipeline steps and model workers; empty to look for one."`
+	ONNXRuntime  string        `key:"onnxruntime" doc:"Path of the ONNX Runtime library; empty to look where modelyard runtime install puts it."`
+	PublicURL    string        `key:"public_url" doc:"Address under which users reach this server, for links; empty for http://LISTEN."`
+	PrivateCalls bool          `key:"private_calls" doc:"Let webhooks call private and loopback addresses. A server on a loopback address may always; metadata services are never called."`
+	MaxUpload    int64         `key:"max_upload_mb" doc:"Largest artifact or dataset upload, in MiB."`
 }
 
 // Default is the configuration without any file, variable or flag.
@@ -132,6 +133,13 @@ func set(c *Config, name, value, from string, origin Origin, problems *errs.Coll
 				return
 			}
 			f.SetInt(n)
+		case reflect.Bool:
+			b, err := strconv.ParseBool(value)
+			if err != nil {
+				problems.Add(from, "%s is %q: expected true or false", name, value)
+				return
+			}
+			f.SetBool(b)
 		case reflect.Slice:
 			var parts []string
 			for p := range strings.SplitSeq(value, ",") {

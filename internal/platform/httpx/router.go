@@ -12,6 +12,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -72,10 +73,13 @@ func New(o Options) *Router {
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.CreateHooks = nil // no $schema links in bodies
 	cfg.RejectUnknownQueryParameters = true
-	huma.NewError = problemFromHuma // huma's only hook for the error format; the same for every router
+	setErrorFormat()
 	r := &Router{mux: mux, api: humago.New(mux, cfg), o: o, metrics: newMetrics(o.Metrics)}
 	return r
 }
+
+// setErrorFormat gives huma our errors. Its only hook is a global, so it is set once however many routers a process has.
+var setErrorFormat = sync.OnceFunc(func() { huma.NewError = problemFromHuma })
 
 // schemaName is the type's name behind its package: many domains have a Version, and huma refuses two schemas of one name.
 func schemaName(t reflect.Type, hint string) string {
