@@ -83,13 +83,13 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
 
 	flow := lifecycle.New(lifecycle.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "lifecycle"), Metrics: f.metrics,
-		Routes: traffic{served.routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}})
+		Routes: traffic{served.routes}, Models: candidates{models}, Gates: gatekeeper{gates}, Pipelines: training{steps}, Evidence: evidence{watched}})
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 
-	s.overviewRoutes(track, steps, served, alerts.OpenCount, func(context.Context) (int64, error) { return 0, nil })
+	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
 	return ds, nil

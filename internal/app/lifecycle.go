@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/lifecycle"
+	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/registry"
@@ -137,4 +139,15 @@ func (t training) Run(ctx context.Context, runID string) (lifecycle.PipelineRun,
 
 func runOf(r pipeline.Run) lifecycle.PipelineRun {
 	return lifecycle.PipelineRun{ID: r.ID, State: string(r.State), Outputs: r.Outputs, Error: r.Error}
+}
+
+// evidence gives lifecycle the monitor's comparison in its own words.
+type evidence struct{ monitors *monitor.Service }
+
+func (e evidence) Compare(ctx context.Context, endpoint, champion, challenger string, since time.Time) (lifecycle.Comparison, error) {
+	c, err := e.monitors.Compare(ctx, endpoint, champion, challenger, since)
+	return lifecycle.Comparison{
+		Champion: lifecycle.Side(c.Champion), Challenger: lifecycle.Side(c.Challenger), Paired: c.Paired, Labelled: c.Labelled, Metric: c.Metric,
+		ChampionLoss: c.ChampionLoss, ChallengerLoss: c.ChallengerLoss, DifferenceMean: c.DifferenceMean, DifferenceStd: c.DifferenceStd,
+	}, err
 }
