@@ -15,7 +15,8 @@ import (
 )
 
 // eventsPage lists the event types of every domain. A domain names its events <package>.<noun>.<what>, so its own source holds them
-// as literals; names of operations in errors, listeners and jobs look alike and are left out by where they stand.
+// as literals. Names of operations, listeners and jobs look alike: they are left out by where they stand, and because an event of two
+// words tells of something that has happened.
 func eventsPage(root string) ([]byte, error) {
 	entries, err := os.ReadDir(filepath.Join(root, "internal"))
 	if err != nil {
@@ -54,7 +55,7 @@ func eventsOf(dir, domain string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	shape := regexp.MustCompile(`^` + domain + `(\.[a-z_]+){1,2}\.?$`)
+	shape := regexp.MustCompile(`^` + domain + `(\.[a-z_]+ed|\.[a-z_]+\.[a-z_]*)$`)
 	var publishes bool
 	var found []string
 	for _, name := range files {

@@ -215,7 +215,7 @@ func command(b *bytes.Buffer, c *cobra.Command) {
 	}
 }
 
-var description = regexp.MustCompile(`fqName: "([^"]+)", help: "(.*)", constLabels: \{.*\}, variableLabels: \{(.*)\}`)
+var description = regexp.MustCompile(`fqName: "([^"]+)", help: "(.*?)", (?:unit: "[^"]*", )?constLabels: \{.*?\}, variableLabels: \{(.*?)\}`)
 
 func metricsPage(reg *prometheus.Registry) []byte {
 	ch := make(chan *prometheus.Desc)
