@@ -90,7 +90,6 @@ func (s *Server) compose() ([]domain, error) {
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
-	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
 	return ds, nil
 }
