@@ -297,7 +297,7 @@ func (s *story) deploy(ctx context.Context) (string, error) {
 	var p cmdutil.Object
 	for { // until it answers
 		var err error
-		if p, err = s.predict(ctx, s.year[0], "first"); err == nil {
+		if p, err = s.predict(ctx, s.year[s.firstHour()], "first"); err == nil {
 			break
 		} else if k := client.KindOf(err); k != "unavailable" && k != "not_found" {
 			return "", err
