@@ -103,7 +103,7 @@ Other work ran on the machine; caller and server share its cores. Use the ratios
 | cold start to ready, empty folder (middle of %d) | %s (range %s to %s) |
 | memory when idle, resident | %s |
 | size of the program | %s |
-| time from deploy to the first answer (%s runtime) | %s |
+| time from deploy to the first answer (engine: %s) | %s |
 
 ## Predictions
 

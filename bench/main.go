@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -265,7 +266,7 @@ func deploy(ctx context.Context, url string, row []byte) (time.Duration, string,
 			if err != nil || json.Unmarshal(b, &e) != nil || len(e.Status.Versions) == 0 {
 				return took, "unknown", err
 			}
-			return took, e.Status.Versions[0].Runtime, nil
+			return took, cmp.Or(e.Status.Versions[0].Engine, e.Status.Versions[0].Runtime), nil
 		}
 	}
 	return 0, "", fmt.Errorf("the endpoint does not answer: %d %s", status, body)

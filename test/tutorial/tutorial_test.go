@@ -1,4 +1,4 @@
-// Package tutorial runs docs/tutorial/your-own-model.md as it is written.
+// Package tutorial runs docs/tutorial/your-own-model.md and the tour of the README as they are written.
 package tutorial
 
 import (
@@ -41,39 +41,72 @@ func blocks(t *testing.T, file string) []block {
 	return out
 }
 
-// TestYourOwnModel needs Python and a package index. The only change to the commands is the port, which must be free here.
+// TestYourOwnModel needs Python and a package index, as does TestReadme. The only change to the commands is the port, which must be free.
 func TestYourOwnModel(t *testing.T) {
 	t.Parallel()
+	dir, env, addr := workplace(t)
+	copyFiles(t, "../../examples/own-model", dir)
+	follow(t, "../../docs/tutorial/your-own-model.md", dir, env, addr, "READY", "diabetes serves diabetes v1 100 %", "prediction_id", "bmi", "rolled back: v1 100 %")
+}
+
+// TestReadme runs the tour of the README; the make targets that stand before it are left out.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	dir, env, addr := workplace(t)
+	for _, example := range []string{"own-model", "bike-demand"} {
+		copyFiles(t, "../../examples/"+example, filepath.Join(dir, "examples", example))
+	}
+	follow(t, "../../README.md", dir, env, addr, "bikes@1, 8645 rows", "diabetes serves diabetes v1 100 %", "prediction_id", "chain whole: true")
+}
+
+// workplace is a folder with bin/modelyard, an environment that finds it, and an address for the server.
+func workplace(t *testing.T) (dir string, env []string, addr string) {
+	t.Helper()
 	if os.Getenv("MODELYARD_TEST_PYTHON") == "" {
 		t.Skip("set MODELYARD_TEST_PYTHON to run what installs Python packages")
 	}
-	dir, bin := t.TempDir(), t.TempDir()
-	for _, name := range []string{"train.py", "visits.py", "requirements.txt"} {
-		b, err := os.ReadFile(filepath.Join("../../examples/own-model", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir, addr = t.TempDir(), freeAddress(t)
+	bin := filepath.Join(dir, "bin")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "modelyard"), "../../cmd/modelyard")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	addr := freeAddress(t)
-	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MODELYARD_LISTEN="+addr, "MODELYARD_SERVER=http://"+addr)
+	return dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MODELYARD_LISTEN="+addr, "MODELYARD_SERVER=http://"+addr), addr
+}
 
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(from, "*.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(name)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// follow runs the blocks of a page in one shell and looks for what must be in the output.
+func follow(t *testing.T, page, dir string, env []string, addr string, wants ...string) {
+	t.Helper()
 	var script strings.Builder
 	script.WriteString("set -euo pipefail\n")
-	for _, b := range blocks(t, "../../docs/tutorial/your-own-model.md") {
-		switch b.kind {
-		case "server":
+	for _, b := range blocks(t, page) {
+		switch {
+		case b.kind == "server":
 			serve(t, dir, env, b.text, addr)
-		case "fails":
+		case b.kind == "fails":
 			script.WriteString("if " + strings.TrimSpace(b.text) + "; then echo 'this should have failed'; exit 1; fi\n")
-		default:
+		case !strings.HasPrefix(b.text, "make "):
 			script.WriteString(b.text)
 		}
 	}
@@ -86,7 +119,7 @@ func TestYourOwnModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"READY", "diabetes serves diabetes v1 100 %", "prediction_id", "bmi", "rolled back: v1 100 %"} {
+	for _, want := range wants {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the output has no %q", want)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,5 +100,38 @@ func TestEveryNounHasACommandAndAPage(t *testing.T) {
 		if !strings.Contains(commands, "## modelyard "+command+"\n") {
 			t.Errorf("%s: no command modelyard %s", r.Pattern, command)
 		}
+	}
+}
+
+// TestEveryDependencyHasItsReason holds docs/explain/dependencies.md against what the repository imports.
+func TestEveryDependencyHasItsReason(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/explain/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-test", "-f", `{{range .Imports}}{{.}}{{"\n"}}{{end}}`, "./...")
+	cmd.Dir = "../../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for imp := range strings.FieldsSeq(string(out)) {
+		host, _, _ := strings.Cut(imp, "/")
+		if !strings.Contains(host, ".") || strings.HasPrefix(imp, "github.com/modelyard/") || strings.HasSuffix(imp, ".test") {
+			continue
+		}
+		n := 2
+		if host == "github.com" || host == "golang.org" || host == "google.golang.org" {
+			n = 3
+		}
+		parts := strings.Split(imp, "/")
+		if module := strings.Join(parts[:min(n, len(parts))], "/"); !strings.Contains(string(page), module) && !strings.Contains(string(page), strings.Join(parts[:2], "/")) {
+			missing[module] = true
+		}
+	}
+	for m := range missing {
+		t.Errorf("docs/explain/dependencies.md does not say why %s is needed", m)
 	}
 }
