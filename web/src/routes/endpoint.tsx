@@ -47,7 +47,7 @@ export function EndpointPage(): ReactNode {
   const e = endpoint.data
   const newest = [...(rollouts.data?.items ?? [])].sort((a, b) => b.started_at.localeCompare(a.started_at))
   const rollout = newest.find(active) ?? newest[0]
-  const target = e ? rollbackTo(e, rollout, history.data?.items[0]?.previous) : undefined
+  const target = e ? rollbackTo(e, history.data?.items ?? []) : undefined
   useKeys([{ keys: 't', label: 'Try the endpoint', run: () => void navigate({ search: (s) => ({ ...s, tab: 'try' }) }) }])
 
   if (!e) {
@@ -204,7 +204,7 @@ function History({ items }: { items: readonly RouteChange[] }) {
       {items.length === 0 ? <Empty title="No change yet">Every change of the route is listed here: who, what and why.</Empty> : (
         <table className="tbl" aria-label="Route changes">
           <thead><tr><th className="num">Generation</th><th>When</th><th>Traffic after it</th><th>Before</th><th>By</th><th>Reason</th></tr></thead>
-          <tbody>{items.map((h) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{h.previous ? targetsText({ ...h, targets: h.previous }) : ''}</td><td className="text-2">{who(h.actor).name}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
+          <tbody>{items.map((h, i) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{items[i + 1] ? targetsText(items[i + 1]!) : ''}</td><td className="text-2">{who(h.actor).name}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
         </table>
       )}
     </section>

@@ -319,7 +319,8 @@ export interface RouteChange {
   at: string
   actor?: string
   targets: Target[]
-  previous?: Target[]
+  /** The other targets score each answered row too. */
+  mirror?: boolean
   reason?: string
 }
 
