@@ -163,6 +163,9 @@ type judged struct {
 	refID     string
 	base      *baseError
 	span      string // "7 days to 20 Apr"
+	// partial says how much of a window by time there is yet, "4 of 7 days"; empty when it is full. A part of a week has other
+	// weekdays than the reference, which is no drift.
+	partial string
 }
 
 // baseError is what the labelled error is compared with.
@@ -274,6 +277,10 @@ func (j judged) drift(w *Window) {
 	switch {
 	case j.reference == nil || !j.reference.Baseline.Ready:
 		w.Reasons[KindDrift] = "there is no baseline yet"
+		return
+	case j.partial != "":
+		w.Drifted = []Drifted{}
+		w.Reasons[KindDrift] = fmt.Sprintf("drift is judged on whole windows; there are %s yet", j.partial)
 		return
 	case judgedN == 0:
 		w.Reasons[KindDrift] = fmt.Sprintf("%s over %s; %d are needed to judge drift", plural(w.Count, "prediction"), j.span, j.settings.Thresholds.MinCount)

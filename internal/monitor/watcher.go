@@ -376,7 +376,11 @@ func (w *watcher) judge(end int64) error {
 		from, to = clock.FromMicros(lo), clock.FromMicros(hi)
 	}
 	w.st.Number++
-	win, err := w.judging(w.st.Number, w.span(to)).judge(bs)
+	j := w.judging(w.st.Number, w.span(to))
+	if have := end - w.st.First + 1; spec.By == ByTime && have < n {
+		j.partial = fmt.Sprintf("%d of %s", have, plural(n, spec.Unit))
+	}
+	win, err := j.judge(bs)
 	if err != nil {
 		return err
 	}

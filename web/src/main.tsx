@@ -22,6 +22,11 @@ function fromMlflow(): void {
   if (to) history.replaceState(null, '', new URL(to.slice(1), document.baseURI))
 }
 
+addEventListener('hashchange', () => {
+  const to = mlflowPage(location.hash)
+  if (to) router.history.replace(to)
+})
+
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <QueryClientProvider client={client}>

@@ -285,10 +285,17 @@ func (s *story) observeRetrainings(ctx context.Context) error {
 			if run := r.Str("pipeline_run_id"); run != "" {
 				s.book.once("pipeline_run", run)
 			}
+			if v := r.Str("challenger"); v != "" {
+				s.book.once("version", name+"/"+v)
+			}
+			why := "" // the reason of the outcome; before, it is that of the alert
+			if outcome != "" {
+				why = r.Str("reason")
+			}
 			now := first(outcome, map[bool]string{true: "rollout of version " + r.Str("challenger")}[r.Str("rollout_id") != ""], "running")
 			if now != s.mem.Replay.Retrainings[id] {
 				s.mem.Replay.Retrainings[id] = now
-				s.note("retraining: %s %s", now, r.Str("reason"))
+				s.note("retraining: %s %s", now, why)
 			}
 			hold = hold || now == "running"
 		}
@@ -329,7 +336,11 @@ func (s *story) observeRollouts(ctx context.Context) error {
 			}
 			if old := s.mem.Replay.Rollouts[id]; old != state {
 				s.mem.Replay.Rollouts[id] = state
-				s.note("version %s: %s %s", r.Str("version"), state, r.Str("reason"))
+				why := ""
+				if r.Str("state") != "running" {
+					why = r.Str("reason")
+				}
+				s.note("version %s: %s %s", r.Str("version"), state, why)
 			}
 			judging = judging || (r.Str("state") == "running" && time.Since(began) < 250*time.Millisecond)
 		}

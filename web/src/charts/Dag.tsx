@@ -34,6 +34,8 @@ interface Props {
   onSelect?: (id: string) => void
   name: string
   down?: boolean
+  /** In a graph too large to read at once, the node to begin at. */
+  centre?: string
 }
 
 type Data = Record<string, unknown> & DagNode & { across: boolean; chosen: boolean; onSelect?: (id: string) => void; onKey: (id: string, key: string) => boolean }
@@ -42,7 +44,7 @@ const width = 176
 const height = 54
 
 /** A directed graph; arrow keys walk its edges. */
-export default function Dag({ nodes, edges, selected, onSelect, name, down }: Props) {
+export default function Dag({ nodes, edges, selected, onSelect, name, down, centre }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const across = !down
   const shape = JSON.stringify([nodes.map((n) => n.id), edges.map((e) => [e.from, e.to]), across])
@@ -68,7 +70,7 @@ export default function Dag({ nodes, edges, selected, onSelect, name, down }: Pr
   }))
   return (
     <div ref={box} className="h-full w-full dag" role="group" aria-label={`${name}: ${nodes.length} nodes, ${edges.length} edges`}>
-      <ReactFlow nodes={flowNodes} edges={flowEdges} nodeTypes={nodeTypes} fitView fitViewOptions={{ padding: 0.12, maxZoom: 1 }} minZoom={0.2} maxZoom={1.6} nodesDraggable={false} nodesConnectable={false} elementsSelectable={false} deleteKeyCode={null} zoomOnScroll={false} panOnScroll={false} preventScrolling={false} proOptions={{ hideAttribution: true }}>
+      <ReactFlow nodes={flowNodes} edges={flowEdges} nodeTypes={nodeTypes} fitView fitViewOptions={centre && nodes.length > 16 ? { nodes: [{ id: centre }, ...edges.flatMap((e) => (e.from === centre ? [{ id: e.to }] : e.to === centre ? [{ id: e.from }] : []))], padding: 0.1, maxZoom: 1, minZoom: 0.55 } : { padding: 0.12, maxZoom: 1 }} minZoom={0.2} maxZoom={1.6} nodesDraggable={false} nodesConnectable={false} elementsSelectable={false} deleteKeyCode={null} zoomOnScroll={false} panOnScroll={false} preventScrolling={false}>
         <Background color="var(--grid)" gap={20} />
         <Controls showInteractive={false} />
       </ReactFlow>

@@ -72,7 +72,8 @@ export function Histogram({ data, height = 124, marks = [], name, currentName = 
 
 function Mark({ x, text, of, width, height, left }: { x: number; text: string; of: 'reference' | 'current'; width: number; height: number; left: boolean }) {
   const color = of === 'current' ? 'var(--cur)' : 'var(--text-3)'
-  const flip = left ? x < 80 : x > width - 80
+  const room = text.length * 6 + 6
+  const flip = left ? x < room : x > width - room
   const start = left === flip
   return (
     <>

@@ -53,6 +53,7 @@ export interface TimeSeriesProps {
   /** Axis ticks may be shorter than values, for they share the unit of the title. */
   tick?: (v: number) => string
   xLabel?: (x: number) => string
+  xTick?: (x: number) => string
   /** Begin the axis at 0; for counts, rates and shares. */
   zero?: boolean
   log?: boolean
@@ -288,7 +289,10 @@ function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
   const low = u.scales.x?.min ?? 0
   const high = u.scales.x?.max ?? 1
   const target = Math.max(2, Math.min(6, Math.floor(u.bbox.width / devicePixelRatio / 110)))
-  if (!p.time) return ticks(low, high, target)
+  if (!p.time) {
+    const found = ticks(low, high, target)
+    return p.x.every(Number.isInteger) ? found.filter(Number.isInteger) : found
+  }
   const steps = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000]
   const step = steps.find((s) => (high - low) / s <= target) ?? 31_536_000
   const zone = new Date(low * 1000).getTimezoneOffset() * 60
@@ -298,7 +302,7 @@ function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
 }
 
 function xTick(v: number, p: TimeSeriesProps, splits: number[]): string {
-  if (!p.time) return num(v)
+  if (!p.time) return p.xTick ? p.xTick(v) : num(v)
   const step = splits.length > 1 ? splits[1]! - splits[0]! : 0
   if (step >= 86_400) return day(v * 1000)
   if (clock(v * 1000) === '00:00') return day(v * 1000)

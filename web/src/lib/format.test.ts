@@ -27,33 +27,33 @@ describe('fixed', () => {
 })
 
 it('prints shares, differences and sizes with their units', () => {
-  expect(pct(0.024)).toBe('2.4 %')
-  expect(pct(1, 0)).toBe('100 %')
+  expect(pct(0.024)).toBe('2.4\u202f%')
+  expect(pct(1, 0)).toBe('100\u202f%')
   expect(signed(0.006)).toBe('+0.006')
   expect(signed(-3.7)).toBe('−3.7')
   expect(signed(0)).toBe('±0')
-  expect(bytes(0)).toBe('0 B')
-  expect(bytes(2_412_000)).toBe('2.41 MB')
-  expect(ms(0.42)).toBe('0.42 ms')
-  expect(ms(31.4)).toBe('31 ms')
+  expect(bytes(0)).toBe('0\u202fB')
+  expect(bytes(2_412_000)).toBe('2.41\u202fMB')
+  expect(ms(0.42)).toBe('0.42\u202fms')
+  expect(ms(31.4)).toBe('31\u202fms')
   expect(large(91_812_000)).toEqual({ value: '91.8', unit: 'million' })
   expect(large(1284)).toEqual({ value: '1,284', unit: '' })
 })
 
 describe('duration', () => {
-  it.each([[41, '41 ms'], [3200, '3.2 s'], [59_400, '59 s'], [252_000, '4 min 12 s'], [240_000, '4 min'], [7_500_000, '2 h 5 min'], [86_400_000, '1 day'], [90_000_000, '1 d 1 h'], [-1, '']])('%i ms is %s', (v, text) => expect(duration(v)).toBe(text))
+  it.each([[41, '41\u202fms'], [3200, '3.2\u202fs'], [59_400, '59\u202fs'], [252_000, '4\u202fmin 12\u202fs'], [240_000, '4\u202fmin'], [7_500_000, '2\u202fh 5\u202fmin'], [86_400_000, '1 day'], [90_000_000, '1 d 1\u202fh'], [-1, '']])('%i ms is %s', (v, text) => expect(duration(v)).toBe(text))
 })
 
 describe('ago', () => {
   const now = Date.UTC(2026, 10, 21, 12)
   it('goes from seconds to the date', () => {
     expect(ago(now - 2_000, now)).toBe('just now')
-    expect(ago(now - 42_000, now)).toBe('42 s ago')
-    expect(ago(now - 4 * 60_000, now)).toBe('4 min ago')
-    expect(ago(now - 3 * 3_600_000, now)).toBe('3 h ago')
+    expect(ago(now - 42_000, now)).toBe('42\u202fs ago')
+    expect(ago(now - 4 * 60_000, now)).toBe('4\u202fmin ago')
+    expect(ago(now - 3 * 3_600_000, now)).toBe('3\u202fh ago')
     expect(ago(now - 2 * 86_400_000, now)).toBe('2 days ago')
     expect(ago(now - 30 * 86_400_000, now)).toBe(day(now - 30 * 86_400_000, now))
-    expect(ago(now + 3_600_000, now)).toBe('in 1 h')
+    expect(ago(now + 3_600_000, now)).toBe('in 1\u202fh')
     expect(ago('no time', now)).toBe('')
   })
   it('names the year only when it is another', () => {

@@ -1,7 +1,8 @@
 // Numbers, times and names as the pages print them: at most three significant digits, a thin space before
 // units, "−" for minus, and nothing at all where there is no value.
 
-export const thin = ' '
+/** Between a number and its unit: narrow, and a line never breaks there. */
+export const thin = '\u202f'
 const minus = '−'
 
 type Maybe = number | null | undefined
@@ -78,7 +79,7 @@ export function signed(v: Maybe, format: (v: number) => string = num): string {
 export function ms(v: Maybe): string {
   if (!present(v)) return ''
   if (v >= 10_000) return duration(v)
-  return `${v < 10 && v > 0 ? num(v) : fixed(v, 0)}${thin}ms`
+  return `${v < 1 ? num(Number(v.toPrecision(2))) : v < 10 ? num(v) : fixed(v, 0)}${thin}ms`
 }
 
 export function bytes(v: Maybe): string {

@@ -31,6 +31,8 @@ import { toast } from '@/ui/toasts'
 const route = getRouteApi('/alerts')
 const severities: Record<Alert['severity'], { kind: ShapeKind; word: string }> = { page: { kind: 'bad', word: 'Urgent' }, ticket: { kind: 'warn', word: 'Soon' }, info: { kind: 'info', word: 'To know' } }
 
+const urgency: Record<Alert['severity'], number> = { page: 0, ticket: 1, info: 2 }
+
 function mark(a: Alert): { kind: ShapeKind; word: string } {
   if (a.state === 'resolved') return look('resolved')
   return a.state === 'acknowledged' ? { kind: 'info', word: 'Acknowledged' } : (severities[a.severity] ?? severities.ticket)
@@ -55,7 +57,7 @@ export function Alerts(): ReactNode {
   const all = query.data?.items ?? []
   const open = all.filter((a) => a.state !== 'resolved')
   const state = search.state ?? 'open'
-  const shown = (state === 'open' ? open : state === 'resolved' ? all.filter((a) => a.state === 'resolved') : all).toSorted((a, b) => b.opened_at.localeCompare(a.opened_at))
+  const shown = (state === 'open' ? open : state === 'resolved' ? all.filter((a) => a.state === 'resolved') : all).toSorted((a, b) => (state === 'open' ? urgency[a.severity] - urgency[b.severity] : 0) || b.opened_at.localeCompare(a.opened_at))
   const chosen = all.find((a) => a.id === search.alert)
   const tab = search.tab ?? 'alerts'
   return (

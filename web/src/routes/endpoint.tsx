@@ -47,7 +47,7 @@ export function EndpointPage(): ReactNode {
   const e = endpoint.data
   const newest = [...(rollouts.data?.items ?? [])].sort((a, b) => b.started_at.localeCompare(a.started_at))
   const rollout = newest.find(active) ?? newest[0]
-  const target = e ? rollbackTo(e, rollout, history.data?.items[0]?.previous) : undefined
+  const target = e ? rollbackTo(e, history.data?.items ?? []) : undefined
   useKeys([{ keys: 't', label: 'Try the endpoint', run: () => void navigate({ search: (s) => ({ ...s, tab: 'try' }) }) }])
 
   if (!e) {
@@ -134,6 +134,9 @@ function Live({ endpoint, stats, history, zoom, stale, onZoom, onReset }: LivePr
     const back = /roll(ed)? ?back|halt/i.test(h.reason ?? '')
     return { x: Date.parse(h.at) / 1000, label: back ? 'rolled back' : moved ? `v${moved.version} to ${moved.weight} %` : 'changed', ...(back ? { tone: 'bad' as const } : {}) }
   }).reverse()
+  // What the route says comes first; versions that only served earlier in this range follow.
+  const rows = [...endpoint.spec.targets.map((t) => t.version), ...shown.filter((v) => !endpoint.spec.targets.some((t) => t.version === v))]
+    .map((version) => ({ version, target: endpoint.spec.targets.find((t) => t.version === version), figures: stats.versions.find((o) => o.version === version) }))
   const t = stats.totals
   const bad = (t.error_rate ?? 0) > 0.005
   const common = { x, time: true, sync: `endpoint-${endpoint.name}`, xRange: zoom ?? ([Date.parse(stats.from) / 1000, Date.parse(stats.to) / 1000] as [number, number]), onZoom, onReset, empty: `No requests between ${clock(stats.from)} and ${clock(stats.to)}` }
@@ -147,7 +150,7 @@ function Live({ endpoint, stats, history, zoom, stale, onZoom, onReset }: LivePr
         { label: 'p99', value: num(t.p99_ms) || '–', unit: 'ms', spark: <Sparkline values={worst('p99_ms')} height={34} /> },
         { label: 'Errors', value: t.count > 0 ? fixed((t.error_rate ?? 0) * 100, 2) : '–', unit: '%', bad, spark: <Sparkline values={stats.series.map((s) => { const n = total(s, 'count'); return n > 0 ? total(s, 'errors') / n : null })} height={34} color={bad ? 'var(--bad-fill)' : 'var(--control)'} min={0} /> },
       ]} />
-      <Panel bare title="By version" note={<span className="legend ml-1.5">{shown.map((v) => <span key={v}><i className="sw ln" style={{ background: colors.get(v) }} />v{v} {role(v) ?? ''}</span>)}</span>} right={<span className="text-xs">{clock(stats.from)} to {clock(stats.to)}, {stats.bucket_s < 60 ? `${num(stats.bucket_s)} s` : `${num(stats.bucket_s / 60)} min`} buckets</span>}>
+      <Panel bare title="By version" note={<span className="legend ml-1.5">{shown.map((v) => <span key={v}><i className="sw ln" style={{ background: colors.get(v) }} />v{v} {role(v) ?? 'before'}</span>)}</span>} right={<span className="text-xs">{clock(stats.from)} to {clock(stats.to)}, {stats.bucket_s < 60 ? `${num(stats.bucket_s)} s` : `${num(stats.bucket_s / 60)} min`} buckets</span>}>
         <div className="px-3.5 pb-2 grid gap-2.5">
           <Suspense fallback={<Skeleton rows={8} />}>
             <TimeSeries {...common} title="Requests" unit="per second" zero hideX height={112} events={events} series={lines((b) => (b ? b.count / stats.bucket_s : 0))} format={(v) => `${num(v)} /s`} />
@@ -160,15 +163,16 @@ function Live({ endpoint, stats, history, zoom, stale, onZoom, onReset }: LivePr
         <table className="tbl" aria-label="Versions">
           <thead><tr><th>Version</th><th>State</th><th className="num">Traffic</th><th className="num">Requests</th><th className="num">p50</th><th className="num">p95</th><th className="num">p99</th><th className="num">Errors</th></tr></thead>
           <tbody>
-            {stats.versions.map((v) => {
-              const s = endpoint.status.versions?.find((o) => o.version === v.version)
-              const l = look(s?.state ?? 'ready')
+            {rows.map(({ version, target, figures: v }) => {
+              const s = endpoint.status.versions?.find((o) => o.version === version)
+              const l = s ? look(s.state) : { kind: 'idle' as const, word: 'Retired' }
+              const look2 = target?.role === 'champion' ? { look: 'accent' as const } : target?.role === 'shadow' ? { look: 'line' as const } : {}
               return (
-                <tr key={`${v.version}${v.role}`}>
-                  <td><span className="flex items-center gap-2"><i className="sw" style={{ background: colors.get(v.version) }} /><Go to={href.model(endpoint.model, v.version)} className="strong">v{v.version}</Go>{role(v.version) && <Tag {...(role(v.version) === 'champion' ? { look: 'accent' as const } : role(v.version) === 'shadow' ? { look: 'line' as const } : {})}>{role(v.version)}</Tag>}</span></td>
-                  <td><Status kind={l.kind}>{s ? l.word : 'Unloaded'}</Status></td>
-                  <td className="num">{v.role === 'shadow' ? <span className="text-3">copied</span> : `${v.weight} %`}</td><td className="num">{count(v.count)}</td><td className="num">{ms(v.p50_ms)}</td><td className="num">{ms(v.p95_ms)}</td><td className="num">{ms(v.p99_ms)}</td>
-                  <td className={`num ${(v.error_rate ?? 0) > 0.005 ? 'text-bad strong' : ''}`}>{v.count > 0 ? pct(v.error_rate ?? 0, 2) : ''}</td>
+                <tr key={version}>
+                  <td><span className="flex items-center gap-2"><i className="sw" style={{ background: colors.get(version) }} /><Go to={href.model(endpoint.model, version)} className="strong">v{version}</Go>{target && <Tag {...look2}>{target.role}</Tag>}</span></td>
+                  <td><Status kind={l.kind}>{l.word}</Status></td>
+                  <td className="num">{!target ? '' : target.role === 'shadow' ? <span className="text-3">copied</span> : `${target.weight} %`}</td><td className="num">{count(v?.count ?? 0)}</td><td className="num">{ms(v?.p50_ms)}</td><td className="num">{ms(v?.p95_ms)}</td><td className="num">{ms(v?.p99_ms)}</td>
+                  <td className={`num ${(v?.error_rate ?? 0) > 0.005 ? 'text-bad strong' : ''}`}>{v && v.count > 0 ? pct(v.error_rate ?? 0, 2) : ''}</td>
                 </tr>
               )
             })}
@@ -204,7 +208,7 @@ function History({ items }: { items: readonly RouteChange[] }) {
       {items.length === 0 ? <Empty title="No change yet">Every change of the route is listed here: who, what and why.</Empty> : (
         <table className="tbl" aria-label="Route changes">
           <thead><tr><th className="num">Generation</th><th>When</th><th>Traffic after it</th><th>Before</th><th>By</th><th>Reason</th></tr></thead>
-          <tbody>{items.map((h) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{h.previous ? targetsText({ ...h, targets: h.previous }) : ''}</td><td className="text-2">{who(h.actor).name}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
+          <tbody>{items.map((h, i) => <tr key={h.generation}><td className="num">{h.generation}</td><td><Time at={h.at} /></td><td className="strong">{targetsText(h)}</td><td className="text-2">{items[i + 1] ? targetsText(items[i + 1]!) : ''}</td><td className="text-2">{who(h.actor).name}</td><td className="text-2 !whitespace-normal">{h.reason}</td></tr>)}</tbody>
         </table>
       )}
     </section>

@@ -94,7 +94,9 @@ function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: Re
   const amount = large(total)
   return (
     <>
-      {fine.length === items.length ? <><b>{items.length === 1 ? items[0]!.name : `All ${items.length} endpoints`}</b> {items.length === 1 ? 'answers' : 'answer'}</> : <><b>{fine.length} of {plural(items.length, 'endpoint')}</b> answer as they should; look at {listed([...troubled].filter((t): t is string => t !== undefined))}</>}
+      {fine.length === items.length ? <><b>{items.length === 1 ? items[0]!.name : `All ${items.length} endpoints`}</b> {items.length === 1 ? 'answers' : 'answer'}</>
+        : fine.length === 0 ? <><b>{listed(items.map((e) => e.name))}</b> {items.every((e) => e.status.state === 'ready') ? (items.length === 1 ? 'answers, and asks for your attention' : 'answer, and ask for your attention') : 'needs help'}</>
+          : <><b>{fine.length} of {plural(items.length, 'endpoint')}</b> {fine.length === 1 ? 'is' : 'are'} fine; look at <b>{listed(items.filter((e) => !fine.includes(e)).map((e) => e.name))}</b></>}
       {total > 0 ? <>; <b>{amount.value} {amount.unit} predictions</b> went out in 24 hours.</> : '; no prediction went out in 24 hours.'}
     </>
   )

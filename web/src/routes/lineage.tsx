@@ -1,7 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Activity, Bell, Boxes, Database, FlaskConical, Radio, RefreshCw, ShieldCheck, Workflow, type LucideIcon } from 'lucide-react'
-import { lazy, Suspense, type ReactNode } from 'react'
+import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
+import { fold } from '@/features/lineage/fold'
 import { who } from '@/lib/actor'
 import { q } from '@/lib/api/queries'
 import type { Lineage, LineageNode } from '@/lib/api/types'
@@ -44,13 +45,24 @@ export function LineagePage(): ReactNode {
           <Load query={query} what="the lineage" skeleton={<Skeleton rows={6} />}>
             {(l) => l.nodes.length === 0
               ? <Empty title="Nothing is linked to it yet">Edges come from what happens: a run that reads a dataset, a version that is registered, an endpoint that serves.</Empty>
-              : <Suspense fallback={<Skeleton />}><Dag key={node + depth} name={`Lineage of ${label}`} selected={search.at ?? node} onSelect={(at) => set({ at })} edges={l.edges.map((e) => ({ from: e.from, to: e.to, label: words(e.relation) }))}
-                nodes={l.nodes.map((n) => { const Icon = icons[n.kind]; return { id: n.id, kind: words(n.kind), label: n.label || idOf(n.id), self: n.id === node, ...(Icon ? { icon: <Icon size={12} /> } : {}) } })} /></Suspense>}
+              : <Graph lineage={l} node={node} label={label} selected={search.at} onSelect={(at) => set({ at })} />}
           </Load>
         </section>
         {search.at && query.data?.nodes.some((n) => n.id === search.at) && <NodeDrawer lineage={query.data} node={query.data.nodes.find((n) => n.id === search.at)!} onClose={() => set({ at: undefined })} onCentre={(id) => set({ node: id, at: undefined })} />}
       </div>
     </Page>
+  )
+}
+
+function Graph({ lineage, node, label, selected, onSelect }: { lineage: Lineage; node: string; label: string; selected: string | undefined; onSelect: (id: string) => void }) {
+  const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
+  const shown = useMemo(() => fold(lineage, node, open), [lineage, node, open])
+  return (
+    <Suspense fallback={<Skeleton />}>
+      <Dag key={`${node} ${shown.nodes.length}`} name={`Lineage of ${label}`} selected={selected} onSelect={(id) => (shown.folded.has(id) ? setOpen(new Set([...open, id])) : onSelect(id))} centre={node}
+        edges={shown.edges.map((e) => ({ from: e.from, to: e.to, label: words(e.relation) }))}
+        nodes={shown.nodes.map((n) => { const Icon = icons[n.kind]; const more = shown.folded.get(n.id); return { id: n.id, kind: more ? `${words(more.kind)}s` : words(n.kind), label: n.label || idOf(n.id), self: n.id === node, ...(Icon ? { icon: <Icon size={12} /> } : {}) } })} />
+    </Suspense>
   )
 }
 

@@ -125,7 +125,7 @@ function Timeline({ model, versions, chosen, served }: { model: Model; versions:
       </div>
       {key && points.length > 1 && (
         <div className="px-3 pt-2 pb-1 border-t border-border">
-          <Suspense fallback={<div style={{ height: 90 }} />}><TimeSeries title={key} unit="by version" height={72} x={points.map((v) => Number(v.version))} xLabel={(x) => `v${x}`} series={[{ id: key, label: key, color: 'var(--cur)', values: points.map((v) => v.metrics![key]!), width: 1.5, points: true }]} /></Suspense>
+          <Suspense fallback={<div style={{ height: 90 }} />}><TimeSeries title={key} unit="by version" height={72} x={points.map((v) => Number(v.version))} xLabel={(x) => `v${x}`} xTick={(x) => `v${x}`} series={[{ id: key, label: key, color: 'var(--cur)', values: points.map((v) => v.metrics![key]!), width: 1.5, points: true }]} /></Suspense>
         </div>
       )}
       <div className="p-2.5 border-t border-border"><Code small text={`models:/${model.name}${model.aliases.champion ? '@champion' : `/${chosen}`}`} /></div>

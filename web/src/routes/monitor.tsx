@@ -54,7 +54,7 @@ export function MonitorPage(): ReactNode {
   }
   const state = monitorWord(m)
   const stepTo = (id: string | undefined) => void navigate({ search: (s) => ({ ...s, window: id === newest?.id ? undefined : id }), replace: true })
-  const meta = <>endpoint <Go className="link" to={href.endpoint(endpoint)}>{endpoint}</Go>{m.model && <>, model <Go className="link" to={href.model(m.model)}>{m.model}</Go></>}, windows of {windowText(m)}{m.updated_at ? `, ${checked(m, now)}` : ''}</>
+  const meta = <>endpoint <Go className="link" to={href.endpoint(endpoint)}>{endpoint}</Go>{m.model && <>, model <Go className="link" to={href.model(m.model)}>{m.model}</Go></>}, {m.version ? `v${m.version}, ` : ''}windows of {windowText(m)}{m.updated_at ? `, ${checked(m, now)}` : ''}</>
   return (
     <Page crumbs={crumbs} title={endpoint} name={`${endpoint} monitor`} status={<Pill kind={look(state.verdict).kind}>{state.word}</Pill>} meta={meta}
       actions={<><Go className="btn ghost" to={href.alerts}><Bell size={14} />Alerts</Go>{policy.data?.pipeline && <button type="button" className="btn pri" onClick={() => setRetrain(true)}>Retrain…</button>}</>}
@@ -98,7 +98,7 @@ function Lanes({ windows, monitor, chosen, onChoose }: { windows: readonly Windo
         return (
           <div key={kind} className="contents text-sm">
             <span className="text-2 h-[27px] flex items-center">{names[kind]}</span>
-            <Strip name={names[kind]} cells={windows.map((w) => ({ state: stripState(w.verdicts[kind]), label: `${dateOf(w.from)} to ${dateOf(w.to)}, ${count(w.count)} predictions: ${look(w.verdicts[kind]).word}${w.id === chosen ? ' (shown below)' : ''}`, onOpen: () => onChoose(w.id) }))} />
+            <Strip name={names[kind]} cells={windows.map((w) => ({ state: stripState(w.verdicts[kind]), label: `${dateOf(w.from)} to ${dateOf(w.to)}, ${count(w.count)} predictions: ${w.reasons?.[kind] || look(w.verdicts[kind]).word}${w.id === chosen ? ' (shown below)' : ''}`, onOpen: () => onChoose(w.id) }))} />
             <span className={`text-xs text-right ${n.verdict === 'breach' ? 'text-bad strong' : n.verdict === 'watch' ? 'text-warn strong' : 'text-3'}`}>{n.text}</span>
           </div>
         )
@@ -118,13 +118,14 @@ function ErrorChart({ windows }: { windows: readonly WindowSummary[] }) {
   const base = last?.performance?.baseline
   const end = windows.at(-1)
   const pending = last && end && last.id !== end.id
+  const changes = windows.flatMap((w, i) => (i > 0 && w.version && windows[i - 1]!.version !== w.version ? [{ x: Date.parse(w.from) / 1000, label: `v${w.version}` }] : []))
   const height = 132
   return (
     <Suspense fallback={<div style={{ height }} />}>
       <TimeSeries title="Error" big unit={last?.performance ? `${metricName(last.performance.metric)}, on labelled predictions` : 'on labelled predictions'} time x={x} height={height - 18} xLabel={(at) => dateOf(new Date(at * 1000).toISOString())}
         series={[{ id: 'real', label: 'realised', color: 'var(--text-1)', values: windows.map((w) => w.performance?.value ?? null), width: 1.8, points: known.length < 3 }]}
-        limits={[...(limit ? [{ value: limit, label: `limit ${num(limit)}`, tone: 'bad' as const }] : []), ...(base ? [{ value: base, label: `training ${num(base)}` }] : [])]}
-        shade={pending ? [{ from: Date.parse(last.to) / 1000, to: Date.parse(end.to) / 1000 }] : []} events={pending ? [{ x: Date.parse(last.to) / 1000, label: 'labels end here' }] : []}
+        limits={[...(limit ? [{ value: limit, label: `limit ${num(limit)}`, tone: 'bad' as const }] : []), ...(base ? [{ value: base, label: `reference ${num(base)}` }] : [])]}
+        shade={pending ? [{ from: Date.parse(last.to) / 1000, to: Date.parse(end.to) / 1000 }] : []} events={[...changes, ...(pending ? [{ x: Date.parse(last.to) / 1000, label: 'labels end here' }] : [])]}
         empty="No labels yet. Send feedback and the error is shown by window." />
     </Suspense>
   )
@@ -164,10 +165,11 @@ function Features({ monitor: m, window: w, chosen, windows, loading, error, retr
     { id: 'verdict', header: 'Verdict', width: 104, cell: (f) => <Status kind={look(f.verdict).kind}>{look(f.verdict).word}</Status> },
     { id: 'test', header: 'Test', width: 96, cell: (f) => <span className="text-2">{testName(f.test)}</span> },
     { id: 'distance', header: 'Distance', num: true, width: 84, cell: (f) => <span className={weight[f.verdict] > 1 ? 'strong' : ''}>{fixed(f.statistic, 2)}</span> },
-    { id: 'bar', header: 'Against limit', width: 124, cell: (f) => <LimitBar value={f.statistic} limit={f.threshold} tone={tone(f.verdict)} /> },
+    { id: 'bar', header: 'Against limit', width: 124, cell: (f) => <LimitBar value={f.statistic} limit={f.watch ?? f.threshold} tone={tone(f.verdict)} max={f.threshold * 2} /> },
     { id: 'mini', header: 'Reference / current', width: 132, cell: (f) => { const d = histogramOf(f.reference, f.current); return d && f.name !== opened ? <MiniHistogram name={f.name} data={d} /> : '' } },
     { id: 'spark', header: 'By window', width: 112, cell: (f) => { const v = series.get(f.name) ?? []; return v.length > 1 && f.name !== opened ? <Sparkline values={v} width={84} limit={f.threshold} min={0} /> : '' } },
     { id: 'missing', header: 'Missing', num: true, cell: (f) => <span className="text-2">{f.missing_share != null ? pct(f.missing_share) : ''}</span> },
+    { id: 'outside', header: 'Outside', title: 'Values outside the range of the reference, or that it does not know', num: true, cell: (f) => { const share = f.out_of_range_share ?? f.unseen_share; return <span className={(share ?? 0) > 0.01 ? 'text-warn strong' : 'text-2'}>{share != null ? pct(share) : ''}</span> } },
   ], [opened, series, w?.prediction?.name])
   const i = windows.findIndex((x) => x.id === chosen?.id)
   return (
@@ -191,14 +193,14 @@ function Features({ monitor: m, window: w, chosen, windows, loading, error, retr
 function WindowFacts({ window: w, full }: { window: WindowSummary; full: MonitorWindow | undefined }) {
   const p = w.performance
   const facts: [string, string][] = [
-    ['Predictions', count(w.count)], ['Failed', count(w.errors ?? 0)], ['Latency p95', w.latency?.p95 != null ? `${num(w.latency.p95)} ms` : ''], ['Labelled', p ? `${count(p.labelled)} of ${count(w.count)}` : ''],
+    ['Predictions', count(w.count)], ['Version', w.version ? `v${w.version}` : ''], ['Failed', count(w.errors ?? 0)], ['Latency p95', w.latency?.p95 != null ? `${num(w.latency.p95)} ms` : ''], ['Labelled', p ? `${count(p.labelled)}${p.labelled_percent != null ? `, ${num(p.labelled_percent)} %` : ''}` : ''],
     [p ? metricName(p.metric) : 'Error', p?.value != null ? num(p.value) : ''], ['RMSE', p?.rmse != null ? num(p.rmse) : ''], ['Bias', p?.bias != null ? num(p.bias) : ''], ['Features', full ? count(full.features.length) : ''],
   ]
   return (
     <section className="panel flex flex-wrap gap-x-8 gap-y-1 px-3.5 py-2.5 text-sm">
       <b>Window {dateOf(w.from)} to {dateOf(w.to)}</b>
       {facts.filter(([, v]) => v !== '').map(([k, v]) => <span key={k}><span className="text-3">{k}</span> {v}</span>)}
-      {w.reason && <span className="text-2 basis-full">{w.reason}</span>}
+      {Object.entries(w.reasons ?? {}).filter(([k, v]) => v && w.verdicts[k as VerdictKind] !== 'ok').map(([k, v]) => <span key={k} className="text-2 basis-full"><span className="text-3">{names[k as VerdictKind] ?? k}:</span> {v}</span>)}
     </section>
   )
 }

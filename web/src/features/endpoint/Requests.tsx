@@ -34,12 +34,12 @@ export function valueText(v: unknown): string {
 }
 
 const columns: Column<Prediction>[] = [
-  { id: 'time', header: 'Time', cell: (p) => <Time at={p.time} />, value: (p) => p.time, width: 110 },
-  { id: 'event', header: 'Event time', cell: (p) => (p.event_time ? <span title={absolute(p.event_time)}>{p.event_time.slice(0, 16).replace('T', ' ')}</span> : ''), value: (p) => p.event_time, width: 150 },
+  { id: 'time', header: 'Time', cell: (p) => <Time at={p.time} />, value: (p) => p.time, width: 120 },
+  { id: 'event', header: 'Event time', cell: (p) => (p.event_time ? <span title={absolute(p.event_time)}>{p.event_time.slice(0, 16).replace('T', ' ')}</span> : ''), value: (p) => p.event_time, width: 146 },
   { id: 'version', header: 'Version', cell: (p) => <><span className="mono">v{p.version}</span>{p.role && p.role !== 'champion' && <span className="ml-1.5"><Tag look={p.role === 'shadow' ? 'line' : undefined!}>{p.role}</Tag></span>}</>, value: (p) => p.version, width: 120 },
-  { id: 'key', header: 'Key', cell: (p) => <span className="mono">{p.key}</span>, value: (p) => p.key, width: 200 },
-  { id: 'output', header: 'Prediction', num: true, cell: (p) => (p.status === 'error' ? <Status kind="bad">{p.error || 'failed'}</Status> : <b>{valueText(p.output)}</b>), value: (p) => (typeof p.output === 'number' ? p.output : valueText(p.output)) },
-  { id: 'label', header: 'Label', num: true, cell: (p) => (p.label === undefined || p.label === null ? <span className="text-3">no label</span> : valueText(p.label)), value: (p) => (typeof p.label === 'number' ? p.label : valueText(p.label)) },
+  { id: 'key', header: 'Key', cell: (p) => <span className="mono">{p.key}</span>, value: (p) => p.key },
+  { id: 'output', header: 'Prediction', num: true, cell: (p) => (p.status === 'error' ? <Status kind="bad">{p.error || 'failed'}</Status> : <b>{valueText(p.output)}</b>), value: (p) => (typeof p.output === 'number' ? p.output : valueText(p.output)), width: 120 },
+  { id: 'label', header: 'Label', num: true, cell: (p) => (p.label === undefined || p.label === null ? <span className="text-3">no label</span> : valueText(p.label)), value: (p) => (typeof p.label === 'number' ? p.label : valueText(p.label)), width: 100 },
   { id: 'off', header: 'Off by', num: true, cell: (p) => { const e = off(p); return e === null ? '' : num(Math.abs(e)) }, value: (p) => { const e = off(p); return e === null ? null : Math.abs(e) }, width: 90 },
   { id: 'latency', header: 'Latency', num: true, cell: (p) => ms(p.latency_ms), value: (p) => p.latency_ms, width: 120 },
 ]

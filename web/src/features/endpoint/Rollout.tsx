@@ -60,7 +60,7 @@ function Check({ check: c }: { check: RolloutCheck }) {
   return (
     <div className={`flex gap-1.5 ${c.verdict === 'fail' ? 'text-bad' : 'text-2'}`}>
       <span className="mt-[3px]"><Shape kind={checkMarks[c.verdict]} size={11} /></span>
-      <span className="min-w-0">{checkNames[c.name] ?? words(c.name)}{(judged || c.measured > 0) && <> <b>{show(c.measured)}</b></>}<span className="text-3"> limit {show(c.required)}{c.baseline !== undefined && judged ? `, champion ${show(c.baseline)}` : ''}</span>{c.note && <span className="block text-3">{c.note}</span>}</span>
+      <span className="min-w-0">{checkNames[c.name] ?? words(c.name)}{(judged || c.measured > 0) && <> <b>{show(c.measured)}</b></>}<span className="text-3">{c.required > 0 && ` limit ${show(c.required)}`}{c.baseline !== undefined && judged ? `, champion ${show(c.baseline)}` : ''}</span>{c.note && <span className="block text-3">{c.note}</span>}</span>
     </div>
   )
 }

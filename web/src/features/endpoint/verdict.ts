@@ -1,5 +1,5 @@
-import type { Endpoint, EndpointStats, Rollout, RolloutStep } from '@/lib/api/types'
-import { ms, num, pct } from '@/lib/format'
+import type { Endpoint, EndpointStats, Rollout, RolloutStep, RouteChange, Target } from '@/lib/api/types'
+import { ms, num, pct, thin } from '@/lib/format'
 import { look, type Look } from '@/lib/states'
 
 /** A part of a sentence; the claim is strong. */
@@ -25,21 +25,21 @@ export function endpointLook(e: Endpoint, rollout: Rollout | undefined): Look {
 /** How the endpoint stands, in one or two sentences; every number is measured. */
 export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, rollout: Rollout | undefined, span: string): Phrase[] {
   const served = e.spec.targets.filter((t) => t.role !== 'shadow' && t.weight > 0)
-  const names = served.map((t) => (t.weight === 100 ? `v${t.version}` : `v${t.version} (${t.weight} %)`)).join(' and ')
+  const names = served.map((t) => (t.weight === 100 ? `v${t.version}` : `v${t.version} (${t.weight}${thin}%)`)).join(' and ')
   if (e.status.state === 'failed') return [{ text: 'This endpoint does not answer', strong: true }, { text: `${e.status.message ? `: ${e.status.message}` : ''}.` }]
   if (e.status.state === 'loading') return [{ text: 'Loading', strong: true }, { text: ` ${names || 'the model'}; requests are answered as soon as it is ready.` }]
   const out: Phrase[] = []
   if (e.status.state === 'degraded') out.push({ text: 'Degraded', strong: true }, { text: `${e.status.message ? `: ${e.status.message}` : ''}. ` })
   if (rollout?.state === 'halted') {
     const step = currentStep(rollout)
-    out.push({ text: `The rollout of v${rollout.version} halted${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `${rollout.reason ? `: ${rollout.reason.replace(/\.$/, '')}` : ''}. ${names} ${served.length === 1 ? 'carries' : 'carry'} the traffic.` })
+    out.push({ text: `The rollout of v${rollout.version} halted${step ? ` at ${step.weight}${thin}%` : ''}`, strong: true }, { text: `${rollout.reason ? `: ${rollout.reason.replace(/\.$/, '')}` : ''}. ${names} ${served.length === 1 ? 'carries' : 'carry'} the traffic.` })
     return out
   }
   if (rollout?.state === 'running') {
     const step = currentStep(rollout)
     const passed = rollout.steps.filter((s) => s.state === 'passed').length
     const waits = step?.checks?.find((c) => c.verdict === 'inconclusive' || c.verdict === 'not_enough_data')
-    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight} %` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check on ${waits.name.replaceAll('_', ' ')} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
+    out.push({ text: `v${rollout.version} is on trial${step ? ` at ${step.weight}${thin}%` : ''}`, strong: true }, { text: `, ${passed} of ${rollout.steps.length} steps passed; v${rollout.champion} carries the rest.${waits ? ` The check on ${waits.name.replaceAll('_', ' ')} waits for data${waits.note ? `: ${waits.note}` : ''}.` : ''}` })
     return out
   }
   if (!stats || stats.totals.count === 0) {
@@ -47,15 +47,19 @@ export function endpointVerdict(e: Endpoint, stats: EndpointStats | undefined, r
     return out
   }
   const { requests_per_s: rate, p95_ms: p95, error_rate: errors } = stats.totals
-  out.push({ text: `${names} ${served.length === 1 ? 'answers' : 'answer'} ${num(rate)} requests/s`, strong: true }, { text: `, 95 % of them within ${ms(p95)}; ${errors ? `${pct(errors, 2)} fail` : 'none fails'}.` })
+  out.push({ text: `${names} ${served.length === 1 ? 'answers' : 'answer'} ${num(rate)} requests/s`, strong: true }, { text: `, 95${thin}% of them within ${ms(p95)}; ${errors ? `${pct(errors, 2)} fail` : 'none fails'}.` })
   return out
 }
 
-/** Where a rollback would lead: the champion of a rollout, else the version that served most before the last change. */
-export function rollbackTo(e: Endpoint, rollout: Rollout | undefined, previous: readonly { version: string; weight: number }[] | undefined): string | undefined {
-  if (active(rollout)) return rollout!.champion
-  const main = [...e.spec.targets].filter((t) => t.role !== 'shadow').sort((a, b) => b.weight - a.weight)[0]?.version
-  return [...(previous ?? [])].sort((a, b) => b.weight - a.weight).find((t) => t.version !== main)?.version
+/**
+ * The version that a rollback leads to, as the server decides it: with a canary or a shadow the champion alone,
+ * otherwise the champion before the present one. `history` is newest first. Undefined when there is none.
+ */
+export function rollbackTo(e: Endpoint, history: readonly RouteChange[]): string | undefined {
+  const champion = (targets: readonly Target[]) => targets.find((t) => t.role === 'champion')?.version ?? [...targets].sort((a, b) => b.weight - a.weight)[0]?.version
+  const now = champion(e.spec.targets)
+  if (e.spec.targets.length > 1) return now
+  return history.map((h) => champion(h.targets)).find((v) => v !== undefined && v !== now)
 }
 
 /** A thing keeps its colour on the page: champion c1, canary c2, shadow c3, older ones after them. */

@@ -44,8 +44,8 @@ export function FeatureDetail({ endpoint, feature, baseline, dateOf }: { endpoin
             const windows = [...(h.windows ?? [])].sort((a, b) => a.to.localeCompare(b.to))
             return (
               <Suspense fallback={<Skeleton rows={3} />}>
-                <TimeSeries title={`${testName(feature.test)} by window`} unit={`limit ${num(feature.threshold)}`} time zero height={124} x={windows.map((w) => Date.parse(w.to) / 1000)} xLabel={(x) => dateOf(new Date(x * 1000).toISOString())}
-                  series={[{ id: 'd', label: testName(feature.test), color: 'var(--cur)', values: windows.map((w) => w.statistic), width: 1.8, fill: true, points: windows.length < 3 }]} limits={[{ value: feature.threshold, label: num(feature.threshold) }]} sync={`feature-${endpoint}`} empty="No earlier window" />
+                <TimeSeries title={`${testName(feature.test)} by window`} unit="distance to the reference" time zero height={124} x={windows.map((w) => Date.parse(w.to) / 1000)} xLabel={(x) => dateOf(new Date(x * 1000).toISOString())}
+                  series={[{ id: 'd', label: testName(feature.test), color: 'var(--cur)', values: windows.map((w) => w.statistic), width: 1.8, fill: true, points: windows.length < 3 }]} limits={[{ value: feature.threshold, label: `breach ${num(feature.threshold)}`, tone: 'bad' }, ...(feature.watch ? [{ value: feature.watch, label: `watch ${num(feature.watch)}` }] : [])]} sync={`feature-${endpoint}`} empty="No earlier window" />
               </Suspense>
             )
           }}
@@ -55,9 +55,11 @@ export function FeatureDetail({ endpoint, feature, baseline, dateOf }: { endpoin
         <div className="ctitle mb-1">What it means</div>
         <Meaning rows={[
           ['Mean', reference?.mean != null && current?.mean != null ? <>{num(reference.mean)} → <b>{num(current.mean)}</b></> : ''],
-          ['Distance', <><b>{num(feature.statistic)}</b> of {num(feature.threshold)}</>],
+          ['Distance', <><b>{num(feature.statistic)}</b>, breach from {num(feature.threshold)}</>],
           ['Chance of it at no drift', feature.p_value != null ? (feature.p_value < 0.0001 ? '< 0.01 %' : pct(feature.p_value, 2)) : ''],
           ['Missing', feature.missing_share != null ? pct(feature.missing_share, 1) : ''],
+          ['Outside the reference', feature.out_of_range_share != null ? pct(feature.out_of_range_share, 1) : ''],
+          ['Not in the reference', feature.unseen_share != null ? pct(feature.unseen_share, 1) : ''],
         ]} />
       </div>
     </div>

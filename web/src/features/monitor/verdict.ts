@@ -37,14 +37,14 @@ export function since(windows: readonly WindowSummary[], test: (w: WindowSummary
  */
 export function monitorVerdict(m: Monitor, windows: readonly WindowSummary[], latest: WindowSummary | undefined, dateOf: (iso: string) => string, now = Date.now()): Phrase[] {
   if (!m.baseline.ready && m.baseline.kind === 'first_n') return [{ text: 'Collecting a baseline', strong: true }, { text: ` from the first predictions${m.baseline.rows ? `, ${m.baseline.rows} so far` : ''}; drift is judged once it is complete.` }]
-  if (m.baseline.kind === 'none') return [{ text: 'There is nothing to compare with', strong: true }, { text: ': the run behind this version logged no dataset. Data quality and service are watched; drift needs a baseline.' }]
+  if (m.baseline.kind === 'none') return [{ text: 'There is nothing to compare with', strong: true }, { text: `${m.baseline.note ? `: ${m.baseline.note.replace(/\.$/, '')}` : ': the run behind this version logged no dataset'}. Data quality and service are watched; drift needs a baseline.` }]
   if (!latest) return [{ text: 'No window is complete yet', strong: true }, { text: `; the first verdict comes after ${windowText(m)} of predictions.` }]
   const out: Phrase[] = []
   const drifted = m.features.filter((f) => f.verdict === 'breach' || f.verdict === 'watch')
   if (drifted.length > 0) {
-    const start = since(windows, (w) => w.verdicts.drift === 'breach' || w.verdicts.drift === 'watch')
+    const start = m.since?.drift ?? since(windows, (w) => w.verdicts.drift === 'breach' || w.verdicts.drift === 'watch')?.from
     const names = listed(drifted.map((f) => f.name), 4)
-    out.push({ text: `${countWord(drifted.length)} of ${plural(m.features.length, 'feature')} ${drifted.length === 1 ? 'has' : 'have'} drifted${start ? ` since ${dateOf(start.from)}` : ''}`, strong: true }, { text: ` (${names})` })
+    out.push({ text: `${countWord(drifted.length)} of ${plural(m.features.length, 'feature')} ${drifted.length === 1 ? 'has' : 'have'} drifted${start ? ` since ${dateOf(start)}` : ''}`, strong: true }, { text: ` (${names})` })
   }
   const p = latest.performance ?? windows.findLast((w) => w.performance)?.performance
   if (p && p.value !== null) {

@@ -319,7 +319,8 @@ export interface RouteChange {
   at: string
   actor?: string
   targets: Target[]
-  previous?: Target[]
+  /** The other targets score each answered row too. */
+  mirror?: boolean
   reason?: string
 }
 
@@ -371,23 +372,38 @@ export interface MonitorFeature {
   type?: string
   test: string
   statistic: number | null
+  /** From where it is a breach. */
   threshold: number
+  watch?: number
   verdict: Verdict
   missing_share?: number | null
+  /** Statistics of the last windows, the oldest first. */
   series?: (number | null)[]
 }
 
 export interface Monitor {
   endpoint: string
   model?: string
+  /** In charge. */
+  version?: string
   task?: string
-  baseline: { kind: 'dataset' | 'first_n' | 'none'; dataset?: string; dataset_version?: number; rows?: number; ready: boolean }
+  baseline: { kind: 'dataset' | 'first_n' | 'none'; dataset?: string; dataset_version?: number; rows?: number; ready: boolean; note?: string }
   window: { by: 'time' | 'count'; size: number; unit?: string }
   thresholds?: Record<string, unknown>
   state: Record<VerdictKind, Verdict>
-  last_window?: string | WindowSummary | null
+  /** Why each state is what it is, in words. */
+  reasons?: Partial<Record<VerdictKind, string>>
+  /** Event time at which each state began. */
+  since?: Partial<Record<VerdictKind, string>>
+  last_window?: string
   verdict_text?: string
   features: MonitorFeature[]
+  prediction?: MonitorFeature
+  /** Event time of the newest record that was taken in. */
+  watermark?: string | null
+  /** Entries of the log that were not yet taken in, counted up to 1000. */
+  pending?: number
+  late?: number
   updated_at?: string
 }
 
@@ -406,8 +422,14 @@ export interface WindowFeature {
   statistic: number | null
   p_value?: number | null
   threshold: number
+  watch?: number
   verdict: Verdict
+  count?: number
   missing_share?: number | null
+  /** Values that the reference does not know. */
+  unseen_share?: number | null
+  out_of_range_share?: number | null
+  quality?: Verdict
   reference?: Distribution
   current?: Distribution
 }
@@ -417,9 +439,17 @@ export interface Performance {
   metric: string
   value: number | null
   baseline?: number | null
+  baseline_from?: string
+  /** Of a breach. */
   threshold?: number | null
+  watch_threshold?: number | null
   rmse?: number | null
+  /** Mean of prediction − label. */
   bias?: number | null
+  accuracy?: number | null
+  f1?: number | null
+  log_loss?: number | null
+  labelled_percent?: number
 }
 
 export interface WindowSummary {
@@ -430,7 +460,14 @@ export interface WindowSummary {
   errors?: number
   latency?: { p50: number | null; p95: number | null; p99: number | null }
   verdicts: Record<VerdictKind, Verdict>
+  reasons?: Partial<Record<VerdictKind, string>>
   performance?: Performance | null
+  number?: number
+  /** In charge when it was judged. */
+  version?: string
+  versions?: Record<string, { count: number; errors: number; labelled: number; value: number | null; latency?: { p95: number | null } }>
+  drifted?: { name: string; test: string; statistic: number; threshold: number; verdict: Verdict }[]
+  late?: number
   reason?: string
 }
 
