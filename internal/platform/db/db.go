@@ -64,10 +64,18 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
+	if _, ok := File(o.URL); !ok {
 		return openPostgres(ctx, o)
 	}
 	return openSQLite(ctx, o)
+}
+
+// File is the path of the file that a SQLite URL names; not ok for PostgreSQL.
+func File(url string) (path string, ok bool) {
+	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
+		return "", false
+	}
+	return strings.TrimPrefix(url, "sqlite:"), true
 }
 
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
