@@ -26,7 +26,7 @@ export function TokenPrompt() {
     <Dialog open onClose={() => tokenNeeded.set(false)} title="Sign in">
       <form className="mt-2 grid gap-3" onSubmit={(e) => { e.preventDefault(); void submit() }}>
         <p className="text-2">This server can be reached from other machines, so it asks who you are.</p>
-        <Field label="Admin token" help="The one the server was started with: MODELYARD_ADMIN_TOKEN." error={error}>
+        <Field label="Admin token" help="The one the server was started with: MODELYARD_TOKEN." error={error}>
           {(p) => <input {...p} className="inp" type="password" autoComplete="current-password" autoFocus value={token} onChange={(e) => setToken(e.target.value)} />}
         </Field>
         <div className="flex justify-end"><button type="submit" className="btn pri" disabled={busy || token.trim() === ''}>Sign in</button></div>
