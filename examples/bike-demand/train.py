@@ -26,7 +26,7 @@ def main() -> None:
         source = mlflow.data.from_pandas(rows, source=dataset["url"], name="bike-demand", targets="riders", digest=dataset["digest"][:36])
         mlflow.log_input(source, context="training")
         train = lgb.Dataset(x, y)
-        params = {"objective": "regression", "metric": "l1", "learning_rate": 0.05, "num_leaves": 31, "seed": 7, "num_threads": 2, "verbose": -1}
+        params = {"objective": "regression", "metric": "l1", "learning_rate": 0.05, "num_leaves": 31, "seed": 7, "num_threads": 1, "verbose": -1}
         booster = lgb.train(params, train, num_boost_round=300, valid_sets=[train], valid_names=["train"])
         info = mlflow.lightgbm.log_model(
             booster, name="model", registered_model_name=MODEL,
