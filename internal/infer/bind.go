@@ -219,6 +219,9 @@ func (n *binding) record(c *cursor) error {
 		if n.free != nil {
 			err = n.free.set(c, string(key), row)
 		} else if i := n.find(key, &next); i >= 0 {
+			if n.columns[i].seen {
+				return twice(string(key), row)
+			}
 			err = n.columns[i].set(c, row, &n.faults)
 		} else {
 			n.ignore(string(key))
@@ -232,6 +235,11 @@ func (n *binding) record(c *cursor) error {
 		n.missing(row)
 	}
 	return err
+}
+
+// twice refuses a field that a record names more than once: nobody can tell which value was meant.
+func twice(name string, row int) *InputError {
+	return problem(name, row, "duplicate", "each field once", "it twice")
 }
 
 // find looks a column up by name; records usually follow the order of the signature, so that is tried first.
@@ -456,9 +464,10 @@ func (n *binding) columnwise(c *cursor) error {
 		if value[0] != '[' { // a scalar is a column of one row, as in MLflow
 			value = append(append([]byte{'['}, value...), ']')
 		}
-		if _, twice := lists[name]; !twice {
-			order = append(order, name)
+		if _, again := lists[name]; again {
+			return twice(name, -1)
 		}
+		order = append(order, name)
 		lists[name] = value
 		more, err = c.next('}')
 	}

@@ -42,6 +42,9 @@ func (f *freeColumns) set(c *cursor, name string, row int) error {
 	if i >= maxFreeColumns {
 		return problem("", row, "too_large", "at most 10,000 columns", "more")
 	}
+	if len(f.data[i]) > row {
+		return twice(name, row)
+	}
 	for len(f.data[i]) <= row {
 		f.data[i] = append(f.data[i], nil)
 	}

@@ -3,10 +3,12 @@ package predlog
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"sort"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -147,8 +149,8 @@ func (s *Service) check(ctx context.Context, endpoint string, items []Feedback, 
 				continue
 			}
 			p.row.id = id
-		case len(it.Key) > MaxKey:
-			res.refuse(i, "key", "expected at most 256 bytes")
+		case len(it.Key) > MaxKey || !utf8.ValidString(it.Key):
+			res.refuse(i, "key", "expected at most 256 bytes of UTF-8")
 			continue
 		default:
 			id, ok := s.keys.get(endpoint, it.Key)
@@ -283,9 +285,9 @@ func (s *Service) known(ctx context.Context, endpoint string, labels []pendingLa
 		}
 		if scored == nil || scored.Schema.Endpoint != endpoint {
 			res.Unknown++
-			field, what := "prediction_id", "there is no such prediction at this endpoint"
+			field, what := "prediction_id", fmt.Sprintf("endpoint %.80q has no such prediction", endpoint)
 			if l.row.key != "" {
-				field, what = "key", "there is no prediction with this key at this endpoint"
+				field, what = "key", fmt.Sprintf("endpoint %.80q has no prediction with this key", endpoint)
 			}
 			res.refuse(l.index, field, what)
 			continue

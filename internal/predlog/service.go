@@ -59,7 +59,8 @@ type Service struct {
 	cache    indexCache
 	opened   Cursor   // the end of the log at Start
 	labels   sync.Map // endpoint -> *Stream that takes its labels
-	failing  bool     // told of; only Run touches it
+	failing  bool     // only Run touches it
+	untold   []notice // only Run touches it
 }
 
 // New makes the service; Start opens the log.
@@ -149,27 +150,44 @@ func (s *Service) tend(ctx context.Context, flushed error) {
 	if p := s.w.pending.Load(); err == nil && p != nil {
 		err = *p
 	}
-	if (err != nil) == s.failing {
-		return
+	if (err != nil) != s.failing {
+		s.failing = err != nil
+		n := notice{typ: "predlog.log.recovered", data: map[string]any{}}
+		if s.failing {
+			s.d.Log.Error("the prediction log cannot be written; predictions go on without it", "error", err)
+			n = notice{"predlog.log.failed", map[string]any{"error": err.Error(), "severity": "page"}}
+		} else {
+			s.d.Log.Info("the prediction log can be written again")
+		}
+		s.untold = append(s.untold, n)
+		s.untold = s.untold[max(0, len(s.untold)-maxUntold):]
 	}
-	s.failing = err != nil
-	typ, data := "predlog.log.recovered", map[string]any{}
-	if s.failing {
-		s.d.Log.Error("the prediction log cannot be written; predictions go on without it", "error", err)
-		typ, data = "predlog.log.failed", map[string]any{"error": err.Error(), "severity": "page"}
-	} else {
-		s.d.Log.Info("the prediction log can be written again")
-	}
-	if s.d.Events == nil {
+	if s.d.Events == nil || len(s.untold) == 0 {
 		return
 	}
 	werr := s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		return s.d.Events.Append(ctx, tx, typ, events.Resource{Kind: "predlog", ID: "local"}, data)
+		for _, n := range s.untold {
+			if err := s.d.Events.Append(ctx, tx, n.typ, events.Resource{Kind: "predlog", ID: "local"}, n.data); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if werr != nil && ctx.Err() == nil {
+	if werr == nil {
+		s.untold = nil
+	} else if ctx.Err() == nil {
 		s.d.Log.Error("cannot tell of the prediction log's state", "error", werr)
 	}
 }
+
+// notice is an event that waits until the metadata store can be written: both may lie on the disk that is full.
+type notice struct {
+	typ  string
+	data map[string]any
+}
+
+// maxUntold bounds the notices that wait; an even number keeps failures and recoveries in pairs.
+const maxUntold = 8
 
 // Healthy is nil while the log can be written.
 func (s *Service) Healthy() error {

@@ -8,6 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/modelyard/modelyard/internal/infer"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -160,6 +162,9 @@ func (p *plane) start(req *http.Request, sc *scratch) (*request, error) {
 	if _, err := p.s.live(r.endpoint); err != nil { // before a large body is read in vain
 		return nil, err
 	}
+	if enc := req.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, errs.Invalidf("serving.predict", "the request is not valid").WithField("Content-Encoding", "%.40q: expected none, the body as it is", enc)
+	}
 	if err := r.setEvent(r.key, req.Header.Get("X-Modelyard-Event-Time")); err != nil {
 		return nil, err
 	}
@@ -174,6 +179,9 @@ func (p *plane) start(req *http.Request, sc *scratch) (*request, error) {
 func (r *request) setEvent(key, eventTime string) error {
 	if len(key) > predlog.MaxKey {
 		return errs.Invalidf("serving.predict", "the request is not valid").WithField("X-Modelyard-Key", "expected at most %d bytes", predlog.MaxKey)
+	}
+	if !utf8.ValidString(key) {
+		return errs.Invalidf("serving.predict", "the request is not valid").WithField("X-Modelyard-Key", "expected UTF-8")
 	}
 	r.key = key
 	if eventTime == "" {
@@ -325,9 +333,12 @@ func (p *plane) metadata(w http.ResponseWriter, req *http.Request) {
 		Datatype string `json:"datatype"`
 		Shape    []int  `json:"shape"`
 	}
-	list := func(specs []infer.Spec) []meta {
+	list := func(specs []infer.Spec, unnamed string) []meta {
 		out := []meta{}
 		for _, s := range specs {
+			if s.Name == "" { // the protocol has no tensors without a name
+				s.Name = unnamed
+			}
 			out = append(out, meta{s.Name, v2Type(s), append([]int{-1}, s.Shape...)})
 		}
 		return out
@@ -337,5 +348,5 @@ func (p *plane) metadata(w http.ResponseWriter, req *http.Request) {
 		versions = append(versions, t.Version)
 	}
 	info := l.versions[0].info
-	httpx.WriteJSON(w, http.StatusOK, map[string]any{"name": l.name, "versions": versions, "platform": "modelyard-" + info.Runtime, "inputs": list(info.Inputs), "outputs": list(info.Outputs)})
+	httpx.WriteJSON(w, http.StatusOK, map[string]any{"name": l.name, "versions": versions, "platform": "modelyard-" + info.Runtime, "inputs": list(info.Inputs, "input"), "outputs": list(info.Outputs, "prediction")})
 }

@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"embed"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -299,7 +300,12 @@ func (s *Service) describe(st *state) Endpoint {
 			v = VersionStatus{Version: t.Version, State: Loading}
 		}
 		v.Role, v.Weight = t.Role, t.Weight
-		failed = failed || v.State == Failed
+		if v.State == Failed {
+			failed = true
+			if e.Status.Message == "" {
+				e.Status.Message = fmt.Sprintf("version %s cannot be loaded: %s", v.Version, v.Error)
+			}
+		}
 		e.Status.Versions = append(e.Status.Versions, v)
 	}
 	if l != nil {

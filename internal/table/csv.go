@@ -173,7 +173,7 @@ func (c *csvReader) header(first []string) error {
 			name = fmt.Sprintf("column_%d", i+1)
 		case name == "": // the index that pandas.to_csv writes; this is what pandas then calls it
 			name = fmt.Sprintf("Unnamed: %d", i)
-		case !utf8.ValidString(name):
+		case !utf8.ValidString(name), strings.ContainsRune(name, 0):
 			return &ReadError{Line: 1, Column: fmt.Sprintf("column_%d", i+1), Expected: "a name in UTF-8", Found: strconv.Quote(shorten(name))}
 		}
 		if seen[name] {

@@ -20,6 +20,9 @@ func NewFrame(columns ...*Column) (*Frame, error) {
 		if c.name == "" {
 			return nil, fmt.Errorf("table: column %d has no name", i+1)
 		}
+		if strings.ContainsRune(c.name, 0) {
+			return nil, fmt.Errorf("table: the name of column %d holds a NUL", i+1)
+		}
 		if _, twice := f.index[c.name]; twice {
 			return nil, fmt.Errorf("table: column %q occurs twice", c.name)
 		}

@@ -111,6 +111,9 @@ func (j *jsonReader) cell(name string, value json.Token) error {
 		if name == "" {
 			return &ReadError{Line: j.line, Expected: "keys that are not empty", Found: `""`}
 		}
+		if strings.ContainsRune(name, 0) {
+			return &ReadError{Line: j.line, Expected: "keys without NUL bytes", Found: strconv.Quote(shorten(name))}
+		}
 		if at = len(j.columns); at == j.limits.Columns {
 			return &ReadError{Line: j.line, Column: name, Expected: fmt.Sprintf("at most %d columns", j.limits.Columns), Found: "more"}
 		}

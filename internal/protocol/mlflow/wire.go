@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
@@ -176,6 +177,9 @@ func decode(req *http.Request, limit int64, in any) error {
 		}
 	}
 	if len(bytes.TrimSpace(body)) > 0 {
+		if !utf8.Valid(body) {
+			return errs.Invalidf("mlflow.decode", "the body is not UTF-8").WithHint("send JSON in UTF-8")
+		}
 		if tooDeep(body) {
 			return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
 		}
