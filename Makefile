@@ -42,7 +42,7 @@ test-race: ## Go tests of the packages with concurrency of their own, with the r
 	CGO_ENABLED=1 go test -race $(RACE)
 
 test-pg: ## Go tests on PostgreSQL beside the embedded store; packages without a store come from the test cache
-	scripts/with-postgres.sh go test -timeout 5m ./internal/...
+	scripts/with-postgres.sh go test -timeout 5m ./internal/... ./test/crash
 
 test-web: web/node_modules/.stamp ## types, lint and unit tests of the web UI
 	cd web && npm run --silent check && npm run --silent test
