@@ -3,9 +3,14 @@
 package script
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +41,7 @@ func TestStories(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "capture": capture},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "capture": capture, "logmodel": logModel, "post": post},
 	})
 }
 
@@ -64,4 +69,53 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: capture NAME, after a command that printed something")
 	}
 	ts.Setenv(args[0], words[0])
+}
+
+// logModel logs the fixture named by its argument and puts its source into $SOURCE.
+func logModel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: logmodel FIXTURE")
+	}
+	var made struct {
+		Run struct {
+			Info struct {
+				ID string `json:"run_id"`
+			} `json:"info"`
+		} `json:"run"`
+	}
+	ts.Check(json.Unmarshal(request(ts, http.MethodPost, "/api/2.0/mlflow/runs/create", []byte(`{"experiment_id": "0"}`)), &made))
+	id := made.Run.Info.ID
+	dir := filepath.Join("../../internal/infer/testdata/parity", args[0])
+	files, err := os.ReadDir(dir)
+	ts.Check(err)
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		ts.Check(err)
+		request(ts, http.MethodPut, "/api/2.0/mlflow-artifacts/artifacts/0/"+id+"/artifacts/model/"+f.Name(), b)
+	}
+	ts.Setenv("RUN_ID", id)
+	ts.Setenv("SOURCE", "runs:/"+id+"/model")
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post PATH BODY")
+	}
+	_, err := ts.Stdout().Write(request(ts, http.MethodPost, args[0], []byte(args[1])))
+	ts.Check(err)
+}
+
+func request(ts *testscript.TestScript, method, path string, body []byte) []byte {
+	req, err := http.NewRequest(method, ts.Getenv("MODELYARD_SERVER")+path, bytes.NewReader(body)) //nolint:noctx // the server ends with the story
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode >= 300 {
+		ts.Fatalf("%s %s: %s %s", method, path, resp.Status, b)
+	}
+	return b
 }

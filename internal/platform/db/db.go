@@ -291,7 +291,7 @@ func wrap(op string, err error) error {
 	if errors.As(err, &se) {
 		switch se.Code() & 0xff {
 		case sqlite3.SQLITE_FULL:
-			return errs.E(errs.Exhausted, op, "the disk of the data folder is full", err).WithHint("free some space; nothing was written")
+			return errs.DiskFull(op, "the disk of the data folder is full", err)
 		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 			return errs.E(errs.Unavailable, op, "the data folder cannot be written", err).WithHint("check its permissions and that the disk is not mounted read-only")
 		case sqlite3.SQLITE_IOERR:
