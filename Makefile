@@ -6,7 +6,7 @@ VERSION ?= $(shell scripts/version.sh)
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS := -s -w -X github.com/modelyard/modelyard/internal/app.version=$(VERSION) -X github.com/modelyard/modelyard/internal/app.commit=$(COMMIT)
 BIN := bin/modelyard
-RACE := ./internal/platform/... ./internal/serving/... ./internal/predlog/... ./internal/routing/... ./internal/monitor/... ./internal/lifecycle/... ./internal/alert/... ./internal/pipeline/... ./internal/infer/pyworker/...
+RACE := $(addprefix ./internal/,app evaluation infer/pyworker monitor pipeline platform/db platform/proc platform/pyenv predlog routing serving)
 
 .PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq
 
@@ -40,10 +40,10 @@ test-go: bin ## Go tests on the embedded store; the ONNX ones need the runtime t
 	MODELYARD_TEST_PYTHON=1 go test ./...
 
 test-race: ## Go tests of the packages with concurrency of their own, with the race detector
-	CGO_ENABLED=1 go test -race $(RACE)
+	CGO_ENABLED=1 go test -race -timeout 5m $(RACE)
 
 test-pg: ## Go tests on PostgreSQL beside the embedded store; packages without a store come from the test cache
-	scripts/with-postgres.sh go test -timeout 5m ./internal/...
+	scripts/with-postgres.sh go test -timeout 5m ./internal/... ./test/crash
 
 test-web: web/node_modules/.stamp ## types, lint and unit tests of the web UI
 	cd web && npm run --silent check && npm run --silent test

@@ -125,7 +125,13 @@ func TestWholeServerOnPostgres(t *testing.T) {
 		}
 		return true
 	})
-	call(t, s, "POST", "/api/v1/events/verify", `{}`, nil)
+	var chain struct {
+		OK     bool
+		Detail string
+	}
+	if call(t, s, "POST", "/api/v1/events/verify", `{}`, &chain); !chain.OK {
+		t.Error(chain.Detail)
+	}
 	eventually(t, "no job is left", func() bool {
 		var jobs struct{ Items []any }
 		call(t, s, "GET", "/api/v1/jobs?state=ready", "", &jobs)

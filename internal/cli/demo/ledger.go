@@ -61,12 +61,3 @@ func (l *ledger) count(what string) int {
 	}
 	return n
 }
-
-func (l *ledger) last(what string) string {
-	for i := len(l.entries) - 1; i >= 0; i-- {
-		if l.entries[i].What == what {
-			return l.entries[i].ID
-		}
-	}
-	return ""
-}

@@ -351,7 +351,14 @@ func mainVersion(endpoint cmdutil.Object) string {
 }
 
 func (s *story) lineage(ctx context.Context) (string, error) {
-	id := s.book.last("prediction")
+	list, err := s.get(ctx, client.P("api/v1/endpoints", name, "predictions"), url.Values{"role": {"champion"}, "limit": {"1"}}) // a canary may not be approved yet
+	if err != nil {
+		return "", err
+	}
+	if len(list.Items("items")) == 0 {
+		return "", failed("the champion answered no prediction")
+	}
+	id := list.Items("items")[0].Str("id")
 	o, err := s.get(ctx, client.P("api/v1/predictions", id, "lineage"), nil)
 	if err != nil {
 		return "", err
