@@ -116,7 +116,7 @@ const pages = {
     assert.ok(items.length > 0, 'the demo left alerts')
     return { path: '/alerts?state=all', title: 'Alerts', texts: items.slice(0, 5).map((a) => a.title) }
   },
-  webhooks: async () => ({ path: '/alerts?tab=webhooks', title: 'Alerts', texts: ['modelyard webhook add'] }),
+  webhooks: async () => ({ path: '/alerts?tab=webhooks', title: 'Alerts', texts: ['No webhook'] }),
   lineage: async (api) => {
     const { items } = await api.get('/api/v1/datasets')
     return { path: '/lineage', title: 'Lineage', texts: items.map((d) => `${d.name} v${d.latest_version}`) }
