@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/modelyard/modelyard/internal/infer/ort"
 	"github.com/modelyard/modelyard/internal/infer/ortlib"
 	"github.com/modelyard/modelyard/internal/platform/config"
@@ -99,3 +101,6 @@ func InstallRuntime(ctx context.Context, name string, progress func(string)) (st
 
 // Installable are the runtimes that InstallRuntime knows.
 func Installable() []string { return []string{"onnxruntime"} }
+
+// Metrics is the registry of the server's metrics, for the page that lists them.
+func (s *Server) Metrics() *prometheus.Registry { return s.f.metrics }

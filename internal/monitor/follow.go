@@ -135,7 +135,7 @@ func (s *Service) prepare(ctx context.Context, w *watcher) error {
 		if err != nil {
 			s.d.Log.Warn("the known error of a version could not be read", "endpoint", w.endpoint, "version", version, "error", err)
 		} else if ok && value > 0 {
-			w.st.Base = &baseError{value, from}
+			w.st.Base = &baseError{Value: value, From: from}
 		}
 	}
 	return s.flush(ctx, w)

@@ -110,29 +110,25 @@ func judgeQuality(f *Feature, ref, cur *sketch.Column, t Thresholds) {
 	if all := ref.Count() + ref.Missing(); all > 0 {
 		before = float64(ref.Missing()) / float64(all)
 	}
-	f.excess, f.fault = missing-before, fmt.Sprintf("%s of %s is missing", percent(missing), f.Name)
-	unseen, outside := strangers(ref, cur)
-	verdict := OK
-	if ref.Categories != nil {
-		f.UnseenShare = num(float64(unseen) / n)
-		if x := float64(unseen) / n; x > f.excess {
-			f.excess, f.fault = x, fmt.Sprintf("%s of %s has values that the baseline does not know", percent(x), f.Name)
+	see := func(v Verdict, excess float64, fault string, args ...any) {
+		if v.rank() > f.Quality.rank() || v == f.Quality && excess > f.excess {
+			f.Quality, f.excess, f.fault = v, excess, fmt.Sprintf(fault, args...)
 		}
+	}
+	q := t.Quality
+	see(grade(missing-before, q.Watch, q.Breach), missing-before, "%s of %s is missing", percent(missing), f.Name)
+	unseen, outside := strangers(ref, cur)
+	if ref.Categories != nil {
+		x := float64(unseen) / n
+		f.UnseenShare = num(x)
+		see(grade(x, q.Watch, q.Breach), x, "%s of %s has values that the baseline does not know", percent(x), f.Name)
 	} else {
 		x := float64(outside) / n
 		f.OutOfRangeShare = num(x)
-		verdict = grade(x, t.Quality.OutOfRange, min(1, 5*t.Quality.OutOfRange))
-		if verdict != OK && grade(f.excess, t.Quality.Watch, t.Quality.Breach).rank() < verdict.rank() {
-			f.excess, f.fault = x, fmt.Sprintf("%s of %s lies outside the baseline's range", percent(x), f.Name)
-			f.Quality = verdict
-		}
+		see(grade(x, q.OutOfRange, min(1, 5*q.OutOfRange)), x, "%s of %s lies outside the baseline's range", percent(x), f.Name)
 	}
 	if rows < t.MinCount {
 		f.Quality = NoData
-		return
-	}
-	if f.Quality != verdict || verdict == OK {
-		f.Quality = worse(verdict, grade(f.excess, t.Quality.Watch, t.Quality.Breach))
 	}
 }
 
@@ -167,12 +163,17 @@ type judged struct {
 	refID     string
 	base      *baseError
 	span      string // "7 days to 20 Apr"
+	// partial says how much of a window by time there is yet, "4 of 7 days"; empty when it is full. A part of a week has other
+	// weekdays than the reference, which is no drift.
+	partial string
 }
 
 // baseError is what the labelled error is compared with.
 type baseError struct {
 	Value float64 `json:"value"`
 	From  string  `json:"from"` // where it is from, in words
+	// Window is the number of the first window that is compared with it.
+	Window int64 `json:"window,omitempty"`
 }
 
 // judge makes a window of buckets.
@@ -276,6 +277,10 @@ func (j judged) drift(w *Window) {
 	switch {
 	case j.reference == nil || !j.reference.Baseline.Ready:
 		w.Reasons[KindDrift] = "there is no baseline yet"
+		return
+	case j.partial != "":
+		w.Drifted = []Drifted{}
+		w.Reasons[KindDrift] = fmt.Sprintf("drift is judged on whole windows; there are %s yet", j.partial)
 		return
 	case judgedN == 0:
 		w.Reasons[KindDrift] = fmt.Sprintf("%s over %s; %d are needed to judge drift", plural(w.Count, "prediction"), j.span, j.settings.Thresholds.MinCount)

@@ -171,7 +171,10 @@ func (w *watcher) record(r *predlog.Record, now time.Time) error {
 	if w.ref != nil && w.ref.Collect != nil && !shadow && r.Status == predlog.OK {
 		w.refChanged = true
 		if w.ref.Collect.add(r) {
-			return w.collected()
+			if err := w.collected(); err != nil {
+				return err
+			}
+			b.fit(w.ref, w.st.RefID)
 		}
 	}
 	b.count(r, w.plan(r.Schema))
@@ -339,16 +342,19 @@ func (w *watcher) between(from, to int64) []*bucket {
 	return out
 }
 
-func (w *watcher) judging(span string) judged {
-	j := judged{settings: w.settings, task: w.task(), version: w.version, reference: w.ref, refID: w.st.RefID, base: w.base(), span: span}
-	return j
+func (w *watcher) judging(number int64, span string) judged {
+	return judged{settings: w.settings, task: w.task(), version: w.version, reference: w.ref, refID: w.st.RefID, base: w.base(number), span: span}
 }
 
-func (w *watcher) base() *baseError {
+// base is what the labelled error of a window is compared with.
+func (w *watcher) base(number int64) *baseError {
 	if p := w.settings.Thresholds.Performance.Reference; p != nil {
-		return &baseError{*p, "as set"}
+		return &baseError{Value: *p, From: "as set"}
 	}
-	return w.st.Base
+	if b := w.st.Base; b != nil && number >= b.Window {
+		return b
+	}
+	return nil
 }
 
 // judge closes the window that ends with a bucket.
@@ -369,17 +375,20 @@ func (w *watcher) judge(end int64) error {
 		}
 		from, to = clock.FromMicros(lo), clock.FromMicros(hi)
 	}
-	j := w.judging(w.span(to))
+	w.st.Number++
+	j := w.judging(w.st.Number, w.span(to))
+	if have := end - w.st.First + 1; spec.By == ByTime && have < n {
+		j.partial = fmt.Sprintf("%d of %s", have, plural(n, spec.Unit))
+	}
 	win, err := j.judge(bs)
 	if err != nil {
 		return err
 	}
-	w.st.Number++
 	win.ID, win.Number, win.From, win.To, win.Buckets = id.New(), w.st.Number, from, to, [2]int64{end - n + 1, end}
 	if w.st.Base == nil && win.Performance != nil && win.Performance.Value != nil && w.settings.Thresholds.Performance.Reference == nil {
 		s, l := win.Performance, w.settings.Thresholds.Performance
 		if s.Labelled >= l.MinLabelled && (end-w.st.First+1 >= n || s.Labelled >= 10*l.MinLabelled) {
-			w.st.Base = &baseError{*s.Value, "in the first labelled window, to " + day(lastMoment(to, spec), w.updatedAt)}
+			w.st.Base = &baseError{Value: *s.Value, From: "in the first labelled window, to " + day(lastMoment(to, spec), w.updatedAt), Window: w.st.Number + 1}
 		}
 	}
 	w.recent = append(w.recent, &win.WindowSummary)
@@ -542,7 +551,7 @@ func (w *watcher) correct() error {
 		}
 		full := Window{WindowSummary: *win}
 		full.Reasons = maps.Clone(win.Reasons)
-		w.judging(w.span(win.To)).performance(&full, t)
+		w.judging(win.Number, w.span(win.To)).performance(&full, t)
 		full.conclude()
 		for name, v := range t.Versions {
 			if known, ok := full.Versions[name]; ok {

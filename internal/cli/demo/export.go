@@ -17,7 +17,7 @@ func readExport(r io.Reader) (outputs, labels map[string]float64, err error) {
 		return nil, nil, err
 	}
 	heads = slices.Clone(heads)
-	id, output, label, key := slices.Index(heads, "id"), slices.Index(heads, "output"), slices.Index(heads, "label"), slices.Index(heads, "key")
+	id, output, label, key := slices.Index(heads, "prediction_id"), slices.Index(heads, "output.prediction"), slices.Index(heads, "label"), slices.Index(heads, "key")
 	if id < 0 || output < 0 || label < 0 || key < 0 {
 		return nil, nil, failed("the export lacks columns: it has %v", heads)
 	}

@@ -188,7 +188,8 @@ func (s *story) settle(ctx context.Context) error {
 	began := time.Now()
 	for quiet := 0; quiet < 2; {
 		m, err := s.get(ctx, client.P("api/v1/monitors", name), nil)
-		if err != nil {
+		waits := client.IsNotFound(err) // a moment after the endpoint was made: its event is not heard yet
+		if err != nil && !waits {
 			return err
 		}
 		jobs, err := s.get(ctx, "/api/v1/jobs", url.Values{"state": {"ready"}})
@@ -200,7 +201,7 @@ func (s *story) settle(ctx context.Context) error {
 			return err
 		}
 		pending, _ := m.Get("pending").(float64)
-		if pending == 0 && !hearing(jobs) && !hearing(running) {
+		if pending == 0 && !waits && !hearing(jobs) && !hearing(running) {
 			quiet++
 		} else {
 			quiet = 0
@@ -284,10 +285,17 @@ func (s *story) observeRetrainings(ctx context.Context) error {
 			if run := r.Str("pipeline_run_id"); run != "" {
 				s.book.once("pipeline_run", run)
 			}
+			if v := r.Str("challenger"); v != "" {
+				s.book.once("version", name+"/"+v)
+			}
+			why := "" // the reason of the outcome; before, it is that of the alert
+			if outcome != "" {
+				why = r.Str("reason")
+			}
 			now := first(outcome, map[bool]string{true: "rollout of version " + r.Str("challenger")}[r.Str("rollout_id") != ""], "running")
 			if now != s.mem.Replay.Retrainings[id] {
 				s.mem.Replay.Retrainings[id] = now
-				s.note("retraining: %s %s", now, r.Str("reason"))
+				s.note("retraining: %s %s", now, why)
 			}
 			hold = hold || now == "running"
 		}
@@ -328,7 +336,11 @@ func (s *story) observeRollouts(ctx context.Context) error {
 			}
 			if old := s.mem.Replay.Rollouts[id]; old != state {
 				s.mem.Replay.Rollouts[id] = state
-				s.note("version %s: %s %s", r.Str("version"), state, r.Str("reason"))
+				why := ""
+				if r.Str("state") != "running" {
+					why = r.Str("reason")
+				}
+				s.note("version %s: %s %s", r.Str("version"), state, why)
 			}
 			judging = judging || (r.Str("state") == "running" && time.Since(began) < 250*time.Millisecond)
 		}

@@ -14,11 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/modelyard/modelyard/client"
 	bikedemand "github.com/modelyard/modelyard/examples/bike-demand"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 const name = "bike-demand" // of the dataset, the pipeline, the model and the endpoint
@@ -172,7 +171,7 @@ func file(name string) []byte {
 	return b
 }
 
-func yamlFile(name string) (json.RawMessage, error) { return yaml.YAMLToJSON(file(name)) }
+func yamlFile(name string) (json.RawMessage, error) { return yamlx.ToJSON(file(name)) }
 
 func (s *story) pushData(ctx context.Context, csv string) (cmdutil.Object, error) {
 	var o cmdutil.Object
@@ -297,7 +296,7 @@ func (s *story) deploy(ctx context.Context) (string, error) {
 	var p cmdutil.Object
 	for { // until it answers
 		var err error
-		if p, err = s.predict(ctx, s.year[0], "first"); err == nil {
+		if p, err = s.predict(ctx, s.year[s.firstHour()], "first"); err == nil {
 			break
 		} else if k := client.KindOf(err); k != "unavailable" && k != "not_found" {
 			return "", err
@@ -326,14 +325,18 @@ func (s *story) rollback(ctx context.Context) (string, error) {
 		return "", err
 	}
 	began := time.Now()
-	o, err := s.send(ctx, http.MethodPost, client.P("api/v1/endpoints", name, "rollback"), map[string]string{"reason": "the demo shows a rollback by hand"})
+	if _, err := s.send(ctx, http.MethodPost, client.P("api/v1/endpoints", name, "rollback"), map[string]string{"reason": "the demo shows a rollback by hand"}); err != nil {
+		return "", err
+	}
+	took := time.Since(began)
+	o, err := s.get(ctx, client.P("api/v1/endpoints", name), nil)
 	if err != nil {
 		return "", err
 	}
 	if mainVersion(o) == mainVersion(before) {
 		return "", failed("the rollback changed nothing")
 	}
-	return fmt.Sprintf("from version %s back to %s in %d ms", mainVersion(before), mainVersion(o), time.Since(began).Milliseconds()), nil
+	return fmt.Sprintf("from version %s back to %s in %d ms", mainVersion(before), mainVersion(o), took.Milliseconds()), nil
 }
 
 // mainVersion is the version with the most traffic.

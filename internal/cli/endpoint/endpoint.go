@@ -38,7 +38,7 @@ func list(f *cmdutil.Factory) *cobra.Command {
 func trafficCol() cmdutil.Column[cmdutil.Object] {
 	return cmdutil.Column[cmdutil.Object]{Head: "traffic", Cell: func(o cmdutil.Object) string {
 		var parts []string
-		for _, t := range o.Items("spec.targets") {
+		for _, t := range append(o.Items("spec.targets"), o.Items("targets")...) { // an endpoint, or a generation of its route
 			parts = append(parts, fmt.Sprintf("v%s %s %%", t.Str("version"), t.Str("weight")))
 		}
 		return strings.Join(parts, ", ")
@@ -204,9 +204,7 @@ func rollback(f *cmdutil.Factory) *cobra.Command {
 func history(f *cmdutil.Factory) *cobra.Command {
 	return &cobra.Command{Use: "history <name>", Short: "Who changed the traffic when and why", Args: cmdutil.Args("<name>"), RunE: func(cmd *cobra.Command, args []string) error {
 		return f.ShowList(cmd.Context(), client.P(root, args[0], "history"), nil, 0, "",
-			cmdutil.Col("generation", "generation"), cmdutil.Col("at", "at"), cmdutil.Col("actor", "actor"), cmdutil.Column[cmdutil.Object]{Head: "traffic", Cell: func(o cmdutil.Object) string {
-				return trafficCol().Cell(cmdutil.Object{"spec": map[string]any{"targets": o.Get("targets")}})
-			}}, cmdutil.Col("reason", "reason"))
+			cmdutil.Col("generation", "generation"), cmdutil.Col("at", "at"), cmdutil.Col("actor", "actor"), trafficCol(), cmdutil.Col("reason", "reason"))
 	}}
 }
 
