@@ -24,5 +24,5 @@ export default tseslint.config(
     },
   },
   { files: ['src/{ui,charts,lib,features}/**/*.{ts,tsx}'], rules: boundaries },
-  { files: ['scripts/**', 'e2e/**'], rules: { 'no-console': 'off' } },
+  { files: ['scripts/**'], rules: { 'no-console': 'off' } },
 )

@@ -44,9 +44,9 @@ test('address: a window and a feature of the monitor survive a copied link', wit
   const window = await api.get(`/api/v1/monitors/bike-demand/windows/${items[Math.floor(items.length / 2)].id}`)
   const feature = window.features[0].name
   await open(page, `/monitors/bike-demand?window=${window.id}&feature=${feature}`)
-  await page.locator('tr[aria-expanded=true]').getByText(feature, { exact: true }).waitFor()
+  await page.locator('tr[data-row]').filter({ has: page.locator('button[aria-expanded=true]') }).getByText(feature, { exact: true }).waitFor()
   await page.reload()
-  await page.locator('tr[aria-expanded=true]').getByText(feature, { exact: true }).waitFor()
+  await page.locator('tr[data-row]').filter({ has: page.locator('button[aria-expanded=true]') }).getByText(feature, { exact: true }).waitFor()
 }))
 
 test('address: nonsense in a link opens the page in its usual state', within(async (page) => {

@@ -33,7 +33,9 @@ test('runs: filter, sort and selection are in the address and survive a reload',
   assert.deepEqual(await names(), ['rate-0.03', 'rate-0.1', 'rate-0.3'])
   await page.keyboard.press('/')
   await page.keyboard.type('params.learning_rate = "0.3" or')
+  // Esc gives up what was typed: nothing half-written is asked.
   await page.keyboard.press('Escape')
+  assert.equal(new URL(page.url()).searchParams.get('filter'), null)
   await page.locator('[data-filter]').fill('metrics.val_mae < 60')
   await page.locator('[data-filter]').press('Enter')
   await page.waitForFunction((s) => document.querySelectorAll(s).length === 2, rows)

@@ -38,12 +38,12 @@ export function Shell() {
   ])
   return (
     <div className="app">
-      <a href="#main" className="btn skip">Skip to the page</a>
+      <a href="#main" className="btn skip" onClick={(e) => { e.preventDefault(); document.getElementById('main')?.focus() }}>Skip to the page</a>
       <header className="top">
         <button type="button" className="chip only-sheet" aria-label="Navigation" onClick={() => setSheet(true)}><MenuIcon size={16} /></button>
         <Link className="brand" to="/" aria-label="Modelyard, home"><Mark /><span className="not-sheet">Modelyard</span></Link>
         <div className="middle">
-          <button type="button" className="cmdk" onClick={() => setPalette(true)} aria-label="Search or run a command">
+          <button type="button" className="cmdk" onClick={() => setPalette(true)}>
             <Search size={14} /><span className="flex-1">Search or run a command</span><kbd>{/Mac/.test(navigator.platform) ? '⌘' : 'Ctrl'}</kbd><kbd>K</kbd>
           </button>
         </div>
@@ -104,7 +104,7 @@ function Navigation({ onGo }: { onGo?: () => void }) {
   const item = ({ to, label, icon: Icon }: NavItem): ReactNode => {
     const count = counts[to]
     return (
-      <Link key={to} to={to} onClick={onGo} activeOptions={{ exact: to === '/', includeSearch: false }} activeProps={{ className: 'on', 'aria-current': 'page' }} title={label} aria-label={count ? `${label}, ${count.text}` : label}>
+      <Link key={to} to={to} onClick={onGo} activeOptions={{ exact: to === '/', includeSearch: false }} activeProps={{ className: 'on', 'aria-current': 'page' }} title={label}>
         <Icon size={16} strokeWidth={1.5} />{label}
         {count && <span className={`n ${count.tone ?? ''}`}>{count.tone && <Shape kind={count.tone} size={10} />}{count.text}</span>}
       </Link>

@@ -80,16 +80,17 @@ export default function Dag({ nodes, edges, selected, onSelect, name, down, cent
 
 function Thing({ id, data }: NodeProps<Node<Data>>) {
   const edge = data.chosen ? 'border-accent bg-accent-soft' : data.self ? 'border-accent bg-accent-soft' : data.state === 'bad' ? 'border-bad bg-surface' : 'border-border-strong bg-surface'
+  const quiet = data.chosen || data.self ? 'text-2' : 'text-3'
   return (
     <>
       <Handle type="target" position={data.across ? Position.Left : Position.Top} className="!opacity-0" isConnectable={false} />
-      <button type="button" data-node={id} className={`text-left border rounded-[7px] px-2.5 py-1.5 ${edge} nodrag nopan hover:border-control`} style={{ width, height, fontSize: 12, lineHeight: '17px' }}
-        aria-label={[data.kind, data.label, data.stateWord, data.detail].filter(Boolean).join(', ')} aria-pressed={data.chosen}
+      <button type="button" data-node={id} className={`text-left border rounded-[7px] px-2.5 py-1.5 ${edge} nodrag nopan pointer-events-auto hover:border-control`} style={{ width, height, fontSize: 12, lineHeight: '17px' }}
+        aria-label={[[data.kind, data.label, data.kind ? '' : data.detail].filter(Boolean).join(' '), data.stateWord, data.kind ? data.detail : ''].filter(Boolean).join(', ')} aria-pressed={data.chosen}
         onClick={() => data.onSelect?.(id)}
         onKeyDown={(e) => { if (e.key.startsWith('Arrow') && data.onKey(id, e.key)) e.preventDefault() }}>
-        {data.kind && <span className="text-3 text-xs flex items-center gap-1.5">{data.icon}{data.kind}</span>}
+        {data.kind && <span className={`${quiet} text-xs flex items-center gap-1.5`}>{data.icon}{data.kind}</span>}
         <span className="flex items-center gap-1.5 min-w-0">{data.state && <Shape kind={data.state} />}<b className="clip">{data.label}</b></span>
-        {!data.kind && <span className="text-3 text-xs block clip">{data.detail ?? ''}</span>}
+        {!data.kind && <span className={`${quiet} text-xs block clip`}>{data.detail ?? ''}</span>}
       </button>
       <Handle type="source" position={data.across ? Position.Right : Position.Bottom} className="!opacity-0" isConnectable={false} />
     </>

@@ -56,6 +56,7 @@ export function Compare(): ReactNode {
 function Verdict({ runs, keys, main }: { runs: readonly Run[]; keys: readonly string[]; main: string | undefined }) {
   const judged = keys.filter((k) => lowerIsBetter(k) !== undefined && runs.filter((r) => typeof r.metrics[k] === 'number').length > 1)
   const top = main ? best(runs, main) : undefined
+  if (keys.length === 0) return <>These runs logged no metric; what differs between them is below.</>
   if (!main || !top) return <>The names of these metrics do not say which direction is better, so no run is called the best.</>
   const wins = judged.filter((k) => best(runs, k)?.id === top.id).length
   const values = runs.filter((r) => r.id !== top.id).map((r) => r.metrics[main]).filter((v): v is number => typeof v === 'number')

@@ -149,7 +149,8 @@ function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: r
     <Panel title="Lineage" note="from data to decision" right={<Go className="link" to={href.lineage(`version:${v.model}/${v.version}`)}>Open graph</Go>}>
       <div className="flex items-stretch px-3.5 py-3 overflow-x-auto">
         {nodes.map((n, i) => {
-          const box = <><span className="text-xs text-3 flex items-center gap-1.5">{n.icon}{n.kind}</span><b className="block clip">{n.label}</b><span className="text-xs text-3 block clip">{n.detail}</span></>
+          const quiet = n.me ? 'text-2' : 'text-3'
+          const box = <><span className={`text-xs ${quiet} flex items-center gap-1.5`}>{n.icon}{n.kind}</span><b className="block clip">{n.label}</b><span className={`text-xs ${quiet} block clip`}>{n.detail}</span></>
           const look = `border rounded-[7px] px-2.5 py-1.5 flex-1 min-w-28 text-sm leading-[17px] ${n.me ? 'border-accent bg-accent-soft' : 'border-border-strong bg-surface'}`
           return <div key={n.kind + n.label} className="contents">{i > 0 && <svg className="flex-none self-center text-[var(--control)]" viewBox="0 0 26 12" width="26" height="12" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true"><path d="M3 6h19M18 2.5 22 6l-4 3.5" /></svg>}{n.to ? <Go to={n.to} className={`${look} hover:border-control`}>{box}</Go> : <div className={look}>{box}</div>}</div>
         })}

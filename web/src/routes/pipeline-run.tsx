@@ -55,7 +55,7 @@ export function PipelineRunPage(): ReactNode {
   const deep = Math.max(1, ...levels(steps))
   return (
     <Page crumbs={crumbs} title={`Run of ${run.started_at || run.created_at ? `${day(run.started_at ?? run.created_at!)}, ${clock(run.started_at ?? run.created_at!)}` : shortId(id)}`} name={`${name} run`} fill status={<Pill kind={state.kind}>{state.word}</Pill>}
-      meta={<><Id id={id} />, started <Time at={run.started_at ?? run.created_at} /> {triggerText(run.trigger)}{run.trigger?.kind === 'alert' && run.trigger.ref && <> (<Go className="link" to={href.alert(run.trigger.ref)}>see it</Go>)</>}, {going ? 'for' : 'took'} <Took from={run.started_at} to={run.ended_at} /></>}
+      meta={<>started <Time at={run.started_at ?? run.created_at} /> {triggerText(run.trigger)}{run.trigger?.kind === 'alert' && run.trigger.ref && <> (<Go className="link" to={href.alert(run.trigger.ref)}>see it</Go>)</>}, {going ? 'for' : 'took'} <Took from={run.started_at} to={run.ended_at} />, <Id id={id} /></>}
       actions={<>{going ? <button type="button" className="btn dgr" onClick={() => setAsk('cancel')}><Square size={14} />Cancel…</button> : <button type="button" className="btn" onClick={() => setAsk('retry')}><RotateCcw size={14} />{run.state === 'failed' ? `Retry from ${steps.find((s) => s.state === 'failed')?.name ?? 'start'}…` : 'Run again…'}</button>}</>}
       verdict={<><b>{verdict.strong}</b>{verdict.rest}{going && run.message ? ` ${run.message}.` : ''}</>}>
       <div className="grid gap-3.5 flex-1 min-h-0" style={{ gridTemplateRows: `${shape === 'graph' ? Math.min(330, 128 + widest(steps) * 64) : Math.min(330, 56 + steps.length * 30)}px minmax(220px, 1fr)` }}>

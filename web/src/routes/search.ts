@@ -1,9 +1,12 @@
 // What each page keeps in its address. Every reader is total: a bad link opens the page in its usual state.
 import { flag, list, oneOf, real, text, whole, type RawSearch } from '@/lib/url'
 
-/** Leaves out what is not set, so that addresses stay short. */
+/**
+ * What is not set stays as a key without a value: the router lays this over what the link carried, and a key
+ * that is left out would let a bad value through. The address is written without them.
+ */
 function tidy<T extends object>(search: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(search).filter(([, v]) => v !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> }
+  return search as { [K in keyof T]?: Exclude<T[K], undefined> }
 }
 
 export const ranges = ['15m', '1h', '6h', '24h', '7d'] as const

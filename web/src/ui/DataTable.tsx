@@ -126,7 +126,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const all = selected ? shown.filter((r) => selected.has(r.id)).length : 0
   const span = visible.length + (onSelect ? 1 : 0)
   return (
-    <div ref={scroller} className={scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}>
+    <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
       <table className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${props.fixed || virtual ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
         <colgroup>{onSelect && <col style={{ width: props.wide ? 62 : 52 }} />}{visible.map((c) => <col key={c.id} style={{ width: c.width }} />)}</colgroup>
         <thead>
@@ -142,10 +142,10 @@ export function DataTable<T extends RowData>(props: Props<T>) {
             const state = [index === at || row.id === props.focused ? 'foc' : '', selected?.has(row.id) ? 'sel' : '', open ? 'open' : ''].join(' ')
             return (
               <Fragment key={row.id}>
-                <tr data-row className={`${state} ${onOpen ? 'cursor-pointer' : ''}`} aria-selected={selected ? selected.has(row.id) : undefined} aria-expanded={detail ? open : undefined}
+                <tr data-row className={`${state} ${onOpen ? 'cursor-pointer' : ''}`} aria-selected={selected ? selected.has(row.id) : undefined} data-open={detail ? open : undefined}
                   onClick={(e) => { if (!onOpen || (e.target as HTMLElement).closest('a,button,input')) return; setAt(index); onOpen(row.original) }}>
                   {onSelect && <td><span className="flex items-center gap-2"><Checkbox label={`Select ${row.id}`} checked={selected?.has(row.id) ?? false} onChange={(shift) => toggle(index, shift)} />{props.mark?.(row.original)}</span></td>}
-                  {visible.map((c) => <td key={c.id} className={c.num ? 'num' : ''}>{c.cell(row.original)}</td>)}
+                  {visible.map((c, i) => <td key={c.id} className={c.num ? 'num' : ''}>{detail && onOpen && i === 0 ? <button type="button" className="block w-full text-left min-h-6" aria-expanded={open} onClick={() => { setAt(index); onOpen(row.original) }}>{c.cell(row.original)}</button> : c.cell(row.original)}</td>)}
                 </tr>
                 {open && detail && <tr className="det"><td colSpan={span}>{detail(row.original)}</td></tr>}
               </Fragment>

@@ -64,7 +64,7 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
           </tbody>
         </table>
       </div>
-      <div className="px-3.5 py-2 border-t border-grid text-sm text-3">
+      <div className="px-3.5 py-2 border-t border-grid text-sm text-3 linked">
         {g.rows ? `Measured on ${plural(g.rows, 'row')}` : 'Measured'}{g.dataset && <> of <Go className="link" to={href.dataset(g.dataset, g.dataset_version)}>{g.dataset} v{count(g.dataset_version)}</Go></>}{g.seconds !== undefined && ` in ${duration(g.seconds * 1000)}`}{g.created_by && `, by ${who(g.created_by).name}`}
       </div>
     </Panel>

@@ -12,7 +12,7 @@ interface Props {
 
 /** Enough for a screen reader and a search; the download has all. */
 const mostChars = 400_000
-const errorLine = /\b(ERROR|CRITICAL|FATAL)\b|^\s*Traceback |^\w*(Error|Exception)\b[:\s]|^(fatal|error|panic):/
+const errorLine = /\b(ERROR|CRITICAL|FATAL)\b|^\s*Traceback |^[\w.]*(Error|Exception)\b[:\s]|^(fatal|error|panic):/
 const ansi = new RegExp(String.fromCharCode(27) + '\\[[0-9;?]*[A-Za-z]', 'g')
 
 /** The output of a step: follows while it runs, holds still when scrolled up, searches. */
