@@ -64,7 +64,9 @@ type Options struct {
 // Server is the whole program in one process.
 type Server struct {
 	f       frame
-	lock    *dirLock
+	lock    *fileLock
+	dbLock  *db.Lock
+	dbFile  *fileLock // a SQLite file outside the data folder
 	ln      net.Listener
 	domains []domain
 	started time.Time
@@ -110,8 +112,15 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	dbURL := cfg.DatabaseURL
 	if dbURL == "" {
 		dbURL = filepath.Join(dir, "modelyard.db")
+	} else if file, ok := db.File(dbURL); ok {
+		if s.dbFile, err = lockDatabaseFile(file); err != nil {
+			return err
+		}
 	}
 	if s.f.db, err = db.Open(ctx, db.Options{URL: dbURL, Log: s.f.log, BeforeCommit: o.BeforeCommit}); err != nil {
+		return err
+	}
+	if s.dbLock, err = s.f.db.Lock(ctx); err != nil {
 		return err
 	}
 	if s.f.blobs, err = blob.OpenLocal(filepath.Join(dir, "blobs")); err != nil {
@@ -184,6 +193,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	bg, bgctx := errgroup.WithContext(work)
 	bg.Go(func() error { return s.f.events.Run(bgctx) })
 	bg.Go(func() error { return s.f.jobs.Run(bgctx) })
+	bg.Go(func() error { return s.dbLock.Watch(bgctx) })
 	for _, d := range s.domains {
 		if d.run != nil {
 			bg.Go(func() error {
@@ -229,15 +239,15 @@ func (s *Server) closeStores() {
 	if s.ln != nil {
 		_ = s.ln.Close()
 	}
+	s.dbLock.Release()
 	if s.f.db != nil {
 		_ = s.f.db.Close()
 	}
 	if s.f.blobs != nil {
 		_ = s.f.blobs.Close()
 	}
-	if s.lock != nil {
-		s.lock.release()
-	}
+	s.dbFile.release()
+	s.lock.release()
 }
 
 // ensureDir makes a private folder below the data folder.

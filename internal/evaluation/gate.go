@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/token"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Limits of a gate.
@@ -119,11 +118,6 @@ func ParseGate(text []byte) (Gate, error) {
 	if len(text) > maxGateBytes {
 		return Gate{}, errs.Invalidf(op, "the gate has %d bytes: at most %d are read", len(text), maxGateBytes)
 	}
-	for _, t := range lexer.Tokenize(string(text)) {
-		if t.Type == token.AnchorType || t.Type == token.AliasType {
-			return Gate{}, errs.Invalidf(op, "the gate uses YAML anchors").WithField("gate", "expected the values written out")
-		}
-	}
 	var raw struct {
 		Name    string `yaml:"name"`
 		Dataset string `yaml:"dataset"`
@@ -132,8 +126,8 @@ func ParseGate(text []byte) (Gate, error) {
 		MinRows int    `yaml:"min_rows"`
 		Rules   []any  `yaml:"rules"`
 	}
-	if err := yaml.UnmarshalWithOptions(text, &raw, yaml.Strict()); err != nil {
-		return Gate{}, errs.Invalidf(op, "the gate cannot be read").WithField("gate", "%s", yaml.FormatError(err, false, false))
+	if err := yamlx.Decode(text, &raw); err != nil {
+		return Gate{}, errs.Invalidf(op, "the gate cannot be read").WithField("gate", "%v", err)
 	}
 	g := Gate{Name: raw.Name, Dataset: raw.Dataset, Target: raw.Target, Task: raw.Task, MinRows: raw.MinRows}
 	var c errs.Collector
@@ -141,10 +135,10 @@ func ParseGate(text []byte) (Gate, error) {
 		b, err := yaml.Marshal(r)
 		var rule Rule
 		if err == nil {
-			err = yaml.UnmarshalWithOptions(b, &rule, yaml.Strict())
+			err = yamlx.Decode(b, &rule)
 		}
 		if err != nil {
-			c.Add(fmt.Sprintf("rules[%d]", i), "%s", yaml.FormatError(err, false, false))
+			c.Add(fmt.Sprintf("rules[%d]", i), "%v", err)
 		}
 		g.Rules = append(g.Rules, rule)
 	}

@@ -8,17 +8,13 @@ import (
 	"os"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/token"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Limits of an MLmodel file: a signature of 20,000 columns takes about 2 MiB.
 const (
-	maxDescriptionBytes   = 8 << 20
-	maxDescriptionDepth   = 64
-	maxDescriptionAliases = 16
-	maxColumns            = 1 << 16
+	maxDescriptionBytes = 8 << 20
+	maxColumns          = 1 << 16
 )
 
 // ReadDescription reads MLmodel in dir.
@@ -85,11 +81,8 @@ func ParseDescription(data []byte) (*Description, error) {
 	if len(data) > maxDescriptionBytes {
 		return nil, fmt.Errorf("%d bytes, at most %d are read", len(data), maxDescriptionBytes)
 	}
-	if err := checkYAML(data); err != nil {
-		return nil, err
-	}
 	var raw rawDescription
-	if err := yaml.Unmarshal(data, &raw); err != nil {
+	if err := yamlx.DecodeLoose(data, &raw); err != nil {
 		return nil, err
 	}
 	if len(raw.Flavors) == 0 {
@@ -129,36 +122,6 @@ func environment(pyfunc map[string]any) Environment {
 		e.Conda = env
 	}
 	return e
-}
-
-// checkYAML refuses nesting and alias expansion that could exhaust memory or the stack before anything is decoded.
-func checkYAML(data []byte) error {
-	for line := range strings.Lines(string(data)) {
-		if strings.Count(line, "- ")+strings.Count(line, "? ") > 10*maxDescriptionDepth && strings.TrimLeft(line, "-? \t") == "" {
-			return errors.New("nested too deeply")
-		}
-		run := 0
-		for rest := strings.TrimLeft(line, " "); len(rest) > 1 && (rest[0] == '-' || rest[0] == '?') && rest[1] == ' '; rest = strings.TrimLeft(rest[1:], " ") {
-			if run++; run > maxDescriptionDepth {
-				return errors.New("nested too deeply")
-			}
-		}
-	}
-	depth, aliases := 0, 0
-	for _, t := range lexer.Tokenize(string(data)) {
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			depth++
-		case token.SequenceEndType, token.MappingEndType:
-			depth--
-		case token.AliasType:
-			aliases++
-		}
-		if depth > maxDescriptionDepth || aliases > maxDescriptionAliases {
-			return errors.New("nested too deeply or too many aliases")
-		}
-	}
-	return nil
 }
 
 func parseSignature(raw map[string]any) (*Signature, error) {

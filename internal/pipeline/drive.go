@@ -512,17 +512,21 @@ func (d *driver) conclude(ctx context.Context) error {
 func (d *driver) finish(ctx context.Context, state State, why string) error {
 	now := d.s.d.Clock.Now()
 	d.r.State, d.r.Error, d.r.Message, d.r.EndedAt = state, why, "", &now
+	var left []Step
+	for i := range d.r.Steps {
+		st := &d.r.Steps[i]
+		if !st.State.Ended() {
+			st.State = Skipped
+			if state == Cancelled {
+				st.State = Cancelled
+			}
+			left = append(left, *st)
+		}
+	}
 	return d.s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		for i := range d.r.Steps {
-			st := &d.r.Steps[i]
-			if !st.State.Ended() {
-				st.State = Skipped
-				if state == Cancelled {
-					st.State = Cancelled
-				}
-				if err := updateStep(tx, d.r.ID, *st); err != nil {
-					return err
-				}
+		for _, st := range left {
+			if err := updateStep(tx, d.r.ID, st); err != nil {
+				return err
 			}
 		}
 		if err := updateRun(tx, d.r); err != nil {

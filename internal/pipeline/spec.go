@@ -1,18 +1,17 @@
 package pipeline
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/robfig/cron/v3"
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Spec is the definition of a pipeline, as its YAML file says.
@@ -83,8 +82,8 @@ func ParseSpec(text string) (Spec, error) {
 	if strings.TrimSpace(text) == "" {
 		return Spec{}, errs.Invalidf(op, "the definition is empty").WithField("spec", "expected YAML with name and steps")
 	}
-	if err := yaml.NewDecoder(bytes.NewReader([]byte(text)), yaml.Strict()).Decode(&sp); err != nil {
-		return Spec{}, errs.E(errs.Invalid, op, "the definition cannot be read", plain(err))
+	if err := yamlx.Decode([]byte(text), &sp); err != nil {
+		return Spec{}, errs.Invalidf(op, "the definition cannot be read").WithField("spec", "%v", err)
 	}
 	var p errs.Collector
 	sp.validate(&p)
@@ -93,9 +92,6 @@ func ParseSpec(text string) (Spec, error) {
 	}
 	return sp, nil
 }
-
-// plain keeps goccy's message, which shows the place, without colours.
-func plain(err error) error { return fmt.Errorf("%s", yaml.FormatError(err, false, false)) }
 
 func (sp *Spec) validate(p *errs.Collector) {
 	if sp.Name != "" && !nameRule.MatchString(sp.Name) {

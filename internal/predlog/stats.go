@@ -97,13 +97,20 @@ const (
 	coarseWidth, coarseCells = 60, 24 * 60
 )
 
-// versionStats are the live figures of one version behind one endpoint: at most 0.8 MiB when it is busy all day.
+// versionStats are the live figures of one version behind one endpoint: what it answered, and apart from that what it scored beside
+// another version (mirrored). Each takes at most 0.8 MiB when it is busy all day.
 type versionStats struct {
-	version string
-	mu      sync.Mutex
-	fine    ring
-	coarse  ring
-	role    Role
+	version          string
+	mu               sync.Mutex
+	served, mirrored rings
+	role             Role // of the newest answer; empty when there was none
+}
+
+// rings are the same counts, finely for the last hour and coarsely for the last day.
+type rings struct{ fine, coarse ring }
+
+func newRings() rings {
+	return rings{ring{fineWidth, make([]*cell, fineCells)}, ring{coarseWidth, make([]*cell, coarseCells)}}
 }
 
 func (v *versionStats) add(now time.Time, b *Batch, rows int) {
@@ -117,8 +124,13 @@ func (v *versionStats) put(at time.Time, role Role, failed bool, latency time.Du
 	sec, bin := at.Unix(), latBin(latency.Microseconds())
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.role = role
-	for _, r := range [2]*ring{&v.fine, &v.coarse} {
+	into := &v.served
+	if role == Shadow {
+		into = &v.mirrored
+	} else {
+		v.role = role
+	}
+	for _, r := range [2]*ring{&into.fine, &into.coarse} {
 		c := r.at(sec)
 		if c == nil {
 			continue
@@ -149,7 +161,7 @@ func (l *liveStats) version(endpoint, version string) *versionStats {
 	}
 	v := vs[version]
 	if v == nil {
-		v = &versionStats{version: version, fine: ring{fineWidth, make([]*cell, fineCells)}, coarse: ring{coarseWidth, make([]*cell, coarseCells)}}
+		v = &versionStats{version: version, served: newRings(), mirrored: newRings()}
 		vs[version] = v
 	}
 	return v
@@ -184,11 +196,12 @@ type Figures struct {
 	P99       *float64 `json:"p99_ms"`
 }
 
-// VersionFigures are the figures of one version. Shadow scores count here and not in the totals.
+// VersionFigures are the figures of one version: of what it answered, or of its shadow scores if it answered nothing.
 type VersionFigures struct {
-	Version string `json:"version"`
-	Role    Role   `json:"role"`
-	Weight  int    `json:"weight"` // filled by serving
+	Version  string `json:"version"`
+	Role     Role   `json:"role"`
+	Weight   int    `json:"weight"`   // filled by serving
+	Mirrored uint64 `json:"mirrored"` // rows scored beside another version; not in the totals
 	Figures
 }
 
@@ -221,6 +234,26 @@ func (t *tally) add(c *cell) {
 	}
 }
 
+func (t *tally) merge(o *tally) {
+	t.count += o.count
+	t.errors += o.errors
+	for i, n := range o.lat {
+		t.lat[i] += n
+	}
+}
+
+// sum tallies the cells between two moments (s), whole and by bucket.
+func (r *ring) sum(from, to, bucket int64) (whole tally, points []tally) {
+	points = make([]tally, (to-from)/bucket)
+	for _, c := range r.cells {
+		if c != nil && c.start >= from && c.start < to {
+			points[(c.start-from)/bucket].add(c)
+			whole.add(c)
+		}
+	}
+	return whole, points
+}
+
 func (t *tally) figures(seconds float64) Figures {
 	f := Figures{Count: t.count, Errors: t.errors, PerSecond: float64(t.count) / seconds}
 	if t.count > 0 {
@@ -237,9 +270,9 @@ func (t *tally) figures(seconds float64) Figures {
 func (s *Service) Stats(endpoint string, window time.Duration, buckets int) Stats {
 	window = min(max(window, time.Minute), coarseWidth*coarseCells*time.Second)
 	width := int64(fineWidth)
-	pick := func(v *versionStats) *ring { return &v.fine }
+	pick := func(r *rings) *ring { return &r.fine }
 	if window > fineWidth*fineCells*time.Second {
-		width, pick = coarseWidth, func(v *versionStats) *ring { return &v.coarse }
+		width, pick = coarseWidth, func(r *rings) *ring { return &r.coarse }
 	}
 	secs := int64(window / time.Second)
 	bucket := max(secs/int64(max(min(buckets, coarseCells), 1))/width, 1) * width
@@ -253,20 +286,15 @@ func (s *Service) Stats(endpoint string, window time.Duration, buckets int) Stat
 	}
 	var total tally
 	for _, v := range s.stats.of(endpoint) {
-		var sum tally
-		points := make([]tally, n)
 		v.mu.Lock()
 		role := v.role
-		for _, c := range pick(v).cells {
-			if c != nil && c.start >= from && c.start < to {
-				points[(c.start-from)/bucket].add(c)
-				sum.add(c)
-				if role != Shadow {
-					total.add(c)
-				}
-			}
-		}
+		sum, points := pick(&v.served).sum(from, to, bucket)
+		beside, besidePoints := pick(&v.mirrored).sum(from, to, bucket)
 		v.mu.Unlock()
+		total.merge(&sum)
+		if sum.count == 0 {
+			sum, points, role = beside, besidePoints, Shadow
+		}
 		if sum.count == 0 {
 			continue
 		}
@@ -275,7 +303,7 @@ func (s *Service) Stats(endpoint string, window time.Duration, buckets int) Stat
 				out.Series[i].Versions[v.version] = points[i].figures(float64(bucket))
 			}
 		}
-		out.Versions = append(out.Versions, VersionFigures{Version: v.version, Role: role, Figures: sum.figures(float64(secs))})
+		out.Versions = append(out.Versions, VersionFigures{Version: v.version, Role: role, Mirrored: beside.count, Figures: sum.figures(float64(secs))})
 	}
 	out.Totals = total.figures(float64(secs))
 	return out

@@ -125,8 +125,8 @@ func fail(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return errs.E(errs.Exhausted, op, "the disk of the prediction log is full", err).WithHint("free some space in the data folder")
+	case errs.IsDiskFull(err):
+		return errs.DiskFull(op, "the disk of the prediction log is full", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return errs.E(errs.Unavailable, op, "the prediction log cannot be written", err).WithHint("check the permissions of the data folder and that the disk is not mounted read-only")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,10 +82,16 @@ func (s *Service) kickDue() {
 }
 
 func (s *Service) closeAll() {
-	empty := map[string]*live{}
-	old := s.lives.Swap(&empty)
-	for _, l := range *old {
-		for _, d := range l.versions {
+	s.lives.Store(&map[string]*live{})
+	s.mu.Lock()
+	states := slices.Collect(maps.Values(s.states))
+	s.mu.Unlock()
+	for _, st := range states {
+		st.mu.Lock()
+		loaded := st.loaded
+		st.loaded, st.spare = map[string]*deployed{}, nil
+		st.mu.Unlock()
+		for _, d := range loaded {
 			d.retire()
 		}
 	}
@@ -164,6 +171,10 @@ func (s *Service) settle(name string, st *state, rec *record, route *routing.Rou
 	}
 	st.mu.Lock()
 	before := st.loaded
+	st.spare = spareOf(st.spare, cur, next)
+	if st.spare != nil {
+		keep[st.spare.version.Version] = st.spare
+	}
 	st.loaded = keep
 	st.mu.Unlock()
 	for _, m := range []map[string]*deployed{before, loaded} {
@@ -173,6 +184,20 @@ func (s *Service) settle(name string, st *state, rec *record, route *routing.Rou
 			}
 		}
 	}
+}
+
+// spareOf is the version that stays loaded though the route does not name it: the champion before the present one, so that a rollback is a
+// swap of pointers and not a load. There is one for an endpoint; the champion after it takes its place.
+func spareOf(spare *deployed, cur, next *live) *deployed {
+	if cur != nil && next != nil && cur.champion() != next.champion() {
+		spare = cur.champion()
+	}
+	if spare == nil || next == nil || spare.version.Model != next.model || slices.ContainsFunc(next.versions, func(d *deployed) bool {
+		return d != spare && d.version.Version == spare.version.Version
+	}) {
+		return nil
+	}
+	return spare
 }
 
 // withoutFailed serves what could be loaded when nothing served before; nil without the champion.
@@ -220,7 +245,7 @@ func (s *Service) remove(name string, st *state) {
 	s.install(name, nil)
 	st.mu.Lock()
 	loaded := st.loaded
-	st.loaded, st.status, st.retry = map[string]*deployed{}, map[string]VersionStatus{}, time.Time{}
+	st.loaded, st.spare, st.status, st.retry = map[string]*deployed{}, nil, map[string]VersionStatus{}, time.Time{}
 	st.mu.Unlock()
 	for _, d := range loaded {
 		d.retire()

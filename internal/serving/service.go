@@ -76,13 +76,24 @@ type live struct {
 	versions    []*deployed // by target
 }
 
+// champion is the version in charge, nil when it could not be loaded.
+func (l *live) champion() *deployed {
+	for i, t := range l.route.Targets {
+		if t.Role == routing.Champion {
+			return l.versions[i]
+		}
+	}
+	return nil
+}
+
 // state is what the reconciler knows of an endpoint.
 type state struct {
 	work sync.Mutex // one reconciliation at a time
 
 	mu      sync.Mutex // guards the rest
 	rec     *record    // nil: deleted
-	loaded  map[string]*deployed
+	loaded  map[string]*deployed // what the route names, and spare
+	spare   *deployed            // the champion before the present one; nil: none
 	status  map[string]VersionStatus
 	seen    int64 // generation that was tried last
 	message string
@@ -293,11 +304,9 @@ func (s *Service) describe(st *state) Endpoint {
 	}
 	if l != nil {
 		e.Status.ObservedGeneration = l.route.Generation
-		d := l.versions[0]
-		for i, t := range l.route.Targets {
-			if t.Role == routing.Champion {
-				d = l.versions[i]
-			}
+		d := l.champion()
+		if d == nil {
+			d = l.versions[0]
 		}
 		e.Signature = &Signature{Inputs: d.info.Inputs, Outputs: d.info.Outputs}
 		e.SampleInput = d.sample

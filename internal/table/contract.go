@@ -1,7 +1,6 @@
 package table
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -11,12 +10,13 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Bounds of a contract file and of what a check lists.
 const (
 	maxContractBytes = 256 << 10
-	maxContractDepth = 32
 	sampleRows       = 5
 )
 
@@ -149,52 +149,18 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // ParseContract reads a contract in YAML or JSON. Unknown keys, unknown types and rules that no table can fulfil are errors that name
 // the key or the column.
-func ParseContract(data []byte) (contract *Contract, err error) {
-	// The YAML library panics on some malformed tags; what a user sends must not end the program.
-	defer func() {
-		if p := recover(); p != nil {
-			contract, err = nil, errors.New("contract: expected YAML or JSON, found text that cannot be read as either")
-		}
-	}()
+func ParseContract(data []byte) (*Contract, error) {
 	if len(data) > maxContractBytes {
 		return nil, fmt.Errorf("contract: expected at most %d bytes, found %d", maxContractBytes, len(data))
 	}
-	if err := checkDepth(data); err != nil {
-		return nil, err
-	}
 	var k Contract
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&k); err != nil {
-		return nil, fmt.Errorf("contract: %s", yaml.FormatError(err, false, false))
+	if err := yamlx.Decode(data, &k); err != nil {
+		return nil, fmt.Errorf("contract: %w", err)
 	}
 	if err := k.Validate(); err != nil {
 		return nil, err
 	}
 	return &k, nil
-}
-
-// checkDepth refuses nesting that no contract has, before the YAML parser recurses into it, and anchors, which can multiply.
-func checkDepth(data []byte) error {
-	var depth int
-	for _, b := range data {
-		switch b {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth--
-		}
-		if depth > maxContractDepth {
-			return fmt.Errorf("contract: expected at most %d levels of nesting", maxContractDepth)
-		}
-	}
-	for line := range bytes.Lines(data) {
-		if indent := len(line) - len(bytes.TrimLeft(line, " -?")); indent > 8*maxContractDepth {
-			return fmt.Errorf("contract: expected at most %d levels of nesting", maxContractDepth)
-		}
-		if trimmed := bytes.TrimLeft(line, " -?"); bytes.Contains(trimmed, []byte(": &")) || bytes.HasPrefix(trimmed, []byte("&")) {
-			return errors.New("contract: YAML anchors are not supported, write the values out")
-		}
-	}
-	return nil
 }
 
 // Validate reports every rule that makes no sense, joined.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 const sampleContract = `
@@ -65,10 +67,10 @@ func TestParseContractRefuses(t *testing.T) {
 		"freshness: {column: t}":                       "expected a column and a max_age",
 		"rows: {min: 5, max: 2}":                       "expected 0 <= min <= max",
 		"columns: [{name: a, allowed: !00 00}]":        "expected YAML or JSON",
-		"a: &x [1]":                                    "YAML anchors are not supported",
-		strings.Repeat("[", 40):                        "at most 32 levels of nesting",
+		"a: &x [1]":                                    "anchors are not supported",
+		strings.Repeat("[", 70):                        "at most 64 levels",
 		strings.Repeat(" ", maxContractBytes) + "a: 1": "expected at most 262144 bytes",
-		strings.Repeat("- ", 9*maxContractDepth) + "a": "at most 32 levels of nesting",
+		strings.Repeat("- ", 9*yamlx.MaxDepth) + "a":   "at most 64 levels",
 	} {
 		if _, err := ParseContract([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: got %v, want %s", text, err, want)

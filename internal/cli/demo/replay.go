@@ -188,7 +188,8 @@ func (s *story) settle(ctx context.Context) error {
 	began := time.Now()
 	for quiet := 0; quiet < 2; {
 		m, err := s.get(ctx, client.P("api/v1/monitors", name), nil)
-		if err != nil {
+		waits := client.IsNotFound(err) // a moment after the endpoint was made: its event is not heard yet
+		if err != nil && !waits {
 			return err
 		}
 		jobs, err := s.get(ctx, "/api/v1/jobs", url.Values{"state": {"ready"}})
@@ -200,7 +201,7 @@ func (s *story) settle(ctx context.Context) error {
 			return err
 		}
 		pending, _ := m.Get("pending").(float64)
-		if pending == 0 && !hearing(jobs) && !hearing(running) {
+		if pending == 0 && !waits && !hearing(jobs) && !hearing(running) {
 			quiet++
 		} else {
 			quiet = 0

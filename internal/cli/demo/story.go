@@ -14,11 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/modelyard/modelyard/client"
 	bikedemand "github.com/modelyard/modelyard/examples/bike-demand"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 const name = "bike-demand" // of the dataset, the pipeline, the model and the endpoint
@@ -172,7 +171,7 @@ func file(name string) []byte {
 	return b
 }
 
-func yamlFile(name string) (json.RawMessage, error) { return yaml.YAMLToJSON(file(name)) }
+func yamlFile(name string) (json.RawMessage, error) { return yamlx.ToJSON(file(name)) }
 
 func (s *story) pushData(ctx context.Context, csv string) (cmdutil.Object, error) {
 	var o cmdutil.Object

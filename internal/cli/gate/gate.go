@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modelyard/modelyard/client"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 const root = "api/v1/gates"
@@ -42,7 +42,7 @@ func check(f *cmdutil.Factory) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		spec, err := yaml.YAMLToJSON(b)
+		spec, err := yamlx.ToJSON(b)
 		if err != nil {
 			return cmdutil.Usage("%s is not YAML: %v", file, err)
 		}

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modelyard/modelyard/client"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 const root, runs = "api/v1/pipelines", "api/v1/pipeline-runs"
@@ -87,7 +87,7 @@ func beside(dir string, spec []byte) (map[string]string, error) {
 	var named struct {
 		Files []string `yaml:"files"`
 	}
-	if err := yaml.Unmarshal(spec, &named); err != nil {
+	if err := yamlx.DecodeLoose(spec, &named); err != nil {
 		return nil, nil //nolint:nilerr // the server says what is wrong with it
 	}
 	r, err := os.OpenRoot(dir)

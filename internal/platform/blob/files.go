@@ -100,12 +100,38 @@ func (f *Files) Put(ctx context.Context, root, p string, r io.Reader) (File, err
 	return file, err
 }
 
-// Link names contents that are stored already, inside the caller's transaction.
+// Link names contents that are stored already, inside the caller's transaction. It returns Conflict when the path is a folder of another
+// file's path, or leads through a file: such a pair could not lie in one folder on a disk.
 func (f *Files) Link(tx *db.Tx, root string, file File) error {
+	if err := f.checkPlace(tx, root, file.Path); err != nil {
+		return err
+	}
 	_, err := tx.Exec(`INSERT INTO file (root, path, digest, size, created_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (root, path) DO UPDATE SET digest = excluded.digest, size = excluded.size, created_at = excluded.created_at`,
 		root, file.Path, string(file.Digest), file.Size, clock.Micros(file.CreatedAt))
 	return err
+}
+
+func (f *Files) checkPlace(tx *db.Tx, root, p string) error {
+	bytewise := ""
+	if tx.Engine() == db.Postgres {
+		bytewise = ` COLLATE "C"`
+	}
+	// What lies below p sorts between p/ and p0, 0 being the byte after the slash.
+	query, args := "SELECT path FROM file WHERE root = ? AND (path"+bytewise+" > ? AND path"+bytewise+" < ?", []any{root, p + "/", p + "0"}
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		query += " OR path = ?"
+		args = append(args, dir)
+	}
+	var other string
+	switch err := tx.QueryRow(query+") LIMIT 1", args...).Scan(&other); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errs.E(errs.Conflict, "blob.link", "a file and a folder cannot have the same name", nil).
+		WithField("path", "%s does not fit beside %s, which is there already", p, other).WithHint("choose another path")
 }
 
 // Stat finds one file; NotFound when there is none.

@@ -77,8 +77,8 @@ func sweep(root *os.Root) error {
 
 func fail(op string, err error) error {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return errs.E(errs.Exhausted, op, "the disk of the data folder is full", err).WithHint("free some space; nothing was written")
+	case errs.IsDiskFull(err):
+		return errs.DiskFull(op, "the disk of the data folder is full", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return errs.E(errs.Unavailable, op, "the data folder cannot be written", err).WithHint("check its permissions and that the disk is not mounted read-only")
 	case errors.Is(err, fs.ErrNotExist):

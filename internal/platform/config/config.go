@@ -12,10 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/secret"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Config is everything that can be set. The tag key is the name in the file; MODELYARD_<KEY> and --<key> are made from it.
@@ -93,7 +92,7 @@ func fromFile(c *Config, file string, origin Origin, problems *errs.Collector) {
 		return
 	}
 	values := map[string]any{}
-	if err := yaml.Unmarshal(b, &values); err != nil {
+	if err := yamlx.DecodeLoose(b, &values); err != nil {
 		problems.Add(file, "not YAML: %v", err)
 		return
 	}

@@ -64,10 +64,18 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
+	if _, ok := File(o.URL); !ok {
 		return openPostgres(ctx, o)
 	}
 	return openSQLite(ctx, o)
+}
+
+// File is the path of the file that a SQLite URL names; not ok for PostgreSQL.
+func File(url string) (path string, ok bool) {
+	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
+		return "", false
+	}
+	return strings.TrimPrefix(url, "sqlite:"), true
 }
 
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
@@ -283,7 +291,7 @@ func wrap(op string, err error) error {
 	if errors.As(err, &se) {
 		switch se.Code() & 0xff {
 		case sqlite3.SQLITE_FULL:
-			return errs.E(errs.Exhausted, op, "the disk of the data folder is full", err).WithHint("free some space; nothing was written")
+			return errs.DiskFull(op, "the disk of the data folder is full", err)
 		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 			return errs.E(errs.Unavailable, op, "the data folder cannot be written", err).WithHint("check its permissions and that the disk is not mounted read-only")
 		case sqlite3.SQLITE_IOERR:

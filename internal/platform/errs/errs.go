@@ -92,11 +92,15 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf is the kind of the first Error in the chain; a cancelled or late context is Unavailable, anything else Internal.
+// KindOf is the kind of the first Error in the chain; a full disk is Exhausted, a cancelled or late context is Unavailable, anything else Internal.
 func KindOf(err error) Kind {
 	var e *Error
 	switch {
-	case errors.As(err, &e):
+	case errors.As(err, &e) && e.Kind != Internal:
+		return e.Kind
+	case IsDiskFull(err):
+		return Exhausted
+	case e != nil:
 		return e.Kind
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return Unavailable

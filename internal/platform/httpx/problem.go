@@ -72,6 +72,9 @@ func kindOfStatus(status int) errs.Kind {
 	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
 		return errs.Unavailable
 	}
+	if status == http.StatusInsufficientStorage {
+		return errs.Exhausted
+	}
 	if status >= 500 {
 		return errs.Internal
 	}
@@ -82,6 +85,9 @@ func kindOfStatus(status int) errs.Kind {
 func ProblemOf(ctx context.Context, err error) *Problem {
 	kind := errs.KindOf(err)
 	p := &Problem{Status: Status(kind), Kind: kind, RequestID: actor.Request(ctx)}
+	if errs.IsDiskFull(err) && kind == errs.Exhausted {
+		p.Status = http.StatusInsufficientStorage
+	}
 	p.Title = http.StatusText(p.Status)
 	var e *errs.Error
 	switch {
@@ -92,6 +98,8 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 		if e.Err != nil {
 			p.Detail += ": " + e.Err.Error()
 		}
+	case p.Status == http.StatusInsufficientStorage:
+		p.Detail, p.Hint = "the disk of the data folder is full", "free some space; nothing was written"
 	default:
 		p.Detail = err.Error()
 	}

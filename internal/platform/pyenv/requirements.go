@@ -14,9 +14,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/yamlx"
 )
 
 // Bounds of what is read.
@@ -285,7 +284,7 @@ func readYAML(path string, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := yaml.Unmarshal(data, into); err != nil {
+	if err := yamlx.DecodeLoose(data, into); err != nil {
 		return &InputError{File: path, Reason: "not readable as YAML: " + firstLine(err.Error())}
 	}
 	return nil

@@ -144,6 +144,9 @@ func codeOf(k errs.Kind) (code string, status int) {
 func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 	kind := errs.KindOf(err)
 	code, status := codeOf(kind)
+	if kind == errs.Exhausted && errs.IsDiskFull(err) {
+		status = http.StatusInsufficientStorage
+	}
 	var coded *codedError
 	if errors.As(err, &coded) {
 		code, status = coded.code, coded.status

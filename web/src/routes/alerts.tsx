@@ -4,6 +4,7 @@ import { Check, Plus } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Alert, Webhook } from '@/lib/api/types'
 import { absolute, num, plural, shortId } from '@/lib/format'
@@ -120,7 +121,7 @@ function Webhooks({ query }: { query: Parameters<typeof Load<{ items: Webhook[] 
     <>
       <Load query={query} what="the webhooks">
         {(d) => d.items.length === 0
-          ? <section className="panel"><Empty title="No webhook" command="modelyard webhook add https://hooks.example.org/ml --events alert.opened" link={<button type="button" className="link" onClick={() => setAdd(true)}>Add one here</button>}>A webhook tells another system, signed and retried, what happens here.</Empty></section>
+          ? <section className="panel"><Empty title="No webhook" command={cli.addWebhook('https://hooks.example.org/ml', ['alert.opened'])} link={<button type="button" className="link" onClick={() => setAdd(true)}>Add one here</button>}>A webhook tells another system, signed and retried, what happens here.</Empty></section>
           : <div className="grid gap-3.5">{d.items.map((w) => <Hook key={w.id} hook={w} />)}<div><button type="button" className="btn" onClick={() => setAdd(true)}><Plus size={14} />Add a webhook…</button></div></div>}
       </Load>
       <AddHook open={add} onClose={() => setAdd(false)} />
@@ -160,7 +161,7 @@ function AddHook({ open, onClose }: { open: boolean; onClose: () => void }) {
         <Field label="Address" help="It gets a POST with the event as JSON." error={touched ? bad : undefined}>{(p) => <input {...p} className="inp" placeholder="https://hooks.example.org/ml" value={url} autoFocus onBlur={() => setTouched(url !== '')} onChange={(e) => setUrl(e.target.value)} />}</Field>
         <Field label="Secret" help="Signs each request, so that the receiver can tell it is ours. Shown nowhere again.">{(p) => <input {...p} className="inp" type="password" autoComplete="new-password" value={secret} onChange={(e) => setSecret(e.target.value)} />}</Field>
         <fieldset><legend className="strong mb-1">Events</legend><div className="grid grid-cols-2 gap-1">{kinds.map((k) => <label key={k} className="flex items-center gap-2 text-sm"><input type="checkbox" checked={events.has(k)} onChange={(e) => { const next = new Set(events); if (e.target.checked) next.add(k); else next.delete(k); setEvents(next) }} /><span className="mono">{k}</span></label>)}</div>{events.size === 0 && <p className="text-bad text-sm mt-1">Choose at least one.</p>}</fieldset>
-        <Code small prompt text={`modelyard webhook add ${url || 'https://…'} --events ${[...events].join(',')}`} />
+        <Code small prompt text={cli.addWebhook(url || 'https://hooks.example.org/ml', [...events])} />
         {save.error && <ErrorBox error={save.error} title="Not added" />}
         <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={save.isPending || events.size === 0}>Add webhook</button></div>
       </form>

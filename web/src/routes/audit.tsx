@@ -5,6 +5,7 @@ import { useMemo, type ReactNode } from 'react'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import type { Event, List } from '@/lib/api/types'
+import { cli } from '@/lib/cli'
 import { tell } from '@/lib/events'
 import { absolute, count } from '@/lib/format'
 import { pageOf } from '@/lib/href'
@@ -61,7 +62,7 @@ export function Audit(): ReactNode {
           </div>
           <div className="flex-1 min-h-0 flex flex-col border-t border-border bg-raised">
             <Load query={pages as never} what="the events" skeleton={<Skeleton rows={12} />}>
-              {() => rows.length === 0 ? <Empty title="No event fits" command="modelyard event list">Every change is listed here, the newest first.</Empty>
+              {() => rows.length === 0 ? <Empty title="No event fits" command={cli.events()}>Every change is listed here, the newest first.</Empty>
                 : <DataTable dense wide fixed scroll label="Events" columns={columns} rows={rows} rowKey={(e) => e.id} focused={search.event} onOpen={(e) => set({ event: e.id })} onEnd={() => { if (pages.hasNextPage && !pages.isFetchingNextPage) void pages.fetchNextPage() }} />}
             </Load>
           </div>

@@ -7,6 +7,7 @@ import { Histogram, MiniHistogram, type HistogramData } from '@/charts/Histogram
 import { schemaDiff } from '@/features/dataset/diff'
 import { who } from '@/lib/actor'
 import { address } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { DatasetVersion, ProfileColumn } from '@/lib/api/types'
 import { bytes, count, large, num, pct, plural } from '@/lib/format'
@@ -40,7 +41,7 @@ export function DatasetPage(): ReactNode {
   const error = dataset.error ?? list.error
   if (!dataset.data || list.isPending) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the dataset ${name}`} onRetry={() => { void dataset.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
   const v = full.data ?? chosen
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={dataset.data.description}><section className="panel"><Empty title="No version yet" command={`modelyard dataset add ${name} data.csv`}>Each upload becomes a version that never changes.</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={dataset.data.description}><section className="panel"><Empty title="No version yet" command={cli.pushData(name, 'data.csv')}>Each upload becomes a version that never changes.</Empty></section></Page>
   const tab = search.tab ?? 'profile'
   const contract = look(v.contract?.verdict ?? 'none')
   const data = `/api/v1/datasets/${encodeURIComponent(name)}/versions/${v.version}/data`
@@ -154,7 +155,7 @@ function Contract({ v, text, name }: { v: DatasetVersion; text: string | undefin
   return (
     <div className="grid gap-3.5">
       <Panel title="Result" right={v.contract ? <Status kind={look(v.contract.verdict).kind}>{look(v.contract.verdict).word}</Status> : undefined}>
-        {!v.contract ? <Empty title="No contract" command={`modelyard dataset contract set ${name} contract.yaml`}>A contract says which columns, types and ranges a version must have. One that breaks it is refused.</Empty>
+        {!v.contract ? <Empty title="No contract" command={cli.setContract(name)}>A contract says which columns, types and ranges a version must have. One that breaks it is refused.</Empty>
           : broken.length === 0 ? <p className="p-3.5 text-2">Every rule of the contract holds for v{v.version}.</p>
             : <table className="tbl dense" aria-label="Violations"><thead><tr><th>Column</th><th>Rule</th><th>Expected</th><th>Found</th><th className="num">Rows</th></tr></thead><tbody>{broken.map((b, i) => <tr key={i}><td className="mono">{b.column}</td><td>{b.rule}</td><td className="mono text-2">{show(b.expected)}</td><td className="mono text-bad">{show(b.found)}</td><td className="num">{b.count ? count(b.count) : ''}</td></tr>)}</tbody></table>}
       </Panel>

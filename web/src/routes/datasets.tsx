@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Dataset } from '@/lib/api/types'
 import { bytes, count, plural } from '@/lib/format'
@@ -42,7 +43,7 @@ export function Datasets(): ReactNode {
       <section className="panel">
         <Load query={query} what="the datasets" skeleton={<Skeleton rows={6} />}>
           {(d) => d.items.length === 0
-            ? <Empty title="No dataset yet" command="modelyard dataset add bike rides.csv --target rentals --time-column dteday">A dataset version is profiled, checked against its contract, and becomes the baseline that monitors compare with.</Empty>
+            ? <Empty title="No dataset yet" command={cli.pushData('bike', 'rides.csv', { target: 'rentals', timeColumn: 'time' })}>A dataset version is profiled, checked against its contract, and becomes the baseline that monitors compare with.</Empty>
             : <DataTable label="Datasets" columns={columns} rows={shown} rowKey={(x) => x.name} sort={parseSort(search.sort)} onSort={(s) => void navigate({ search: (o) => ({ ...o, sort: sortText(s) }), replace: true })} onOpen={(x) => go(href.dataset(x.name))} />}
         </Load>
       </section>

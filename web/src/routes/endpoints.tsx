@@ -2,6 +2,7 @@ import { useQueries, useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, EndpointStats, Rollout } from '@/lib/api/types'
 import { ms, num, pct, plural } from '@/lib/format'
@@ -62,7 +63,7 @@ export function Endpoints(): ReactNode {
       <section className="panel">
         <Load query={query} what="the endpoints" skeleton={<Skeleton rows={6} />}>
           {(d) => d.items.length === 0
-            ? <Empty title="No endpoint yet" command="modelyard deploy models:/bike-demand@champion --name bike-demand" link={<Go className="link" to={href.models}>See the registered models</Go>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
+            ? <Empty title="No endpoint yet" command={cli.deploy('models:/bike-demand@champion', 'bike-demand')} link={<Go className="link" to={href.models}>See the registered models</Go>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
             : <DataTable label="Endpoints" columns={columns} rows={rows} rowKey={(r) => r.e.name} sort={parseSort(search.sort)} onSort={(s) => void navigate({ search: (o) => ({ ...o, sort: sortText(s) }), replace: true })} onOpen={(r) => go(href.endpoint(r.e.name))} />}
         </Load>
       </section>

@@ -4,6 +4,7 @@ import { Columns3, ExternalLink, Link2, X } from 'lucide-react'
 import { useMemo, type ReactNode } from 'react'
 import { CurveControls, MetricChart, runColors, type CurveView } from '@/features/run/MetricChart'
 import { ApiError, http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Run, RunSearch } from '@/lib/api/types'
 import { count, decimals, duration, fixed, num, plural } from '@/lib/format'
@@ -102,7 +103,7 @@ export function ExperimentPage(): ReactNode {
           <div className={`flex-1 min-h-0 flex flex-col border-t border-border bg-raised ${pages.isPlaceholderData ? 'stale' : ''}`}>
             {pages.isPending ? <Skeleton rows={10} /> : pages.error && !filterError && runs.length === 0 ? <div className="p-3.5"><ErrorBox error={pages.error} title="Can't read the runs" onRetry={() => void pages.refetch()} /></div>
               : runs.length === 0 ? (search.filter ? <Empty title="No run fits the filter">Change it, or <button type="button" className="link" onClick={() => set({ filter: undefined })}>show all runs</button>.</Empty>
-                : <Empty title="No runs yet" command={`export MLFLOW_TRACKING_URI=${location.origin}`}>Point your MLflow code here and the first run appears by itself.</Empty>)
+                : <Empty title="No runs yet" command={cli.mlflow()}>Point your MLflow code here and the first run appears by itself.</Empty>)
                 : <DataTable label={`Runs of ${name}`} columns={columns} rows={runs} rowKey={(r) => r.id} sorted scroll wide hidden={hidden} sort={sort} onSort={(s) => set({ sort: sortText(s) })}
                   selected={selected} onSelect={(s) => set({ runs: s.size > 0 ? ordered(search.runs, s) : undefined })} mark={(r) => <span className="sw" style={{ background: selected.has(r.id) ? colors.get(r.id) : 'transparent' }} />}
                   focused={search.run} onOpen={(r) => set({ run: r.id })} onEnd={() => { if (pages.hasNextPage && !pages.isFetchingNextPage) void pages.fetchNextPage() }} />}
@@ -228,7 +229,7 @@ function RunDrawer({ id, known, winner, metric, onClose }: { id: string; known: 
       ]} /></div>
       {changed.length > 0 && winner && <div className="ds"><div className="sec">Differs from {winner.name} (best)</div><div className="kv mono">{changed.map((k) => <div key={k} className="contents"><dt>{k}</dt><dd><span className="text-3">{winner.params[k] ?? 'not set'} →</span> <b>{r.params[k] ?? 'not set'}</b></dd></div>)}</div></div>}
       {(files.data?.items.length ?? 0) > 0 && <div className="ds"><div className="sec">Artifacts <span className="text-3 font-normal">{count(files.data?.items.length)}</span></div><div className="text-sm text-2 grid gap-0.5">{files.data?.items.slice(0, 8).map((f) => <span key={f.path}>{f.path}{f.is_dir ? '/' : ''}</span>)}</div></div>}
-      <div className="ds"><div className="sec">On the command line</div><Code small prompt text={`modelyard run get ${r.id}`} /></div>
+      <div className="ds"><div className="sec">On the command line</div><Code small prompt text={cli.getRun(r.id)} /></div>
     </Drawer>
   )
 }

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Experiment } from '@/lib/api/types'
 import { count, plural } from '@/lib/format'
@@ -41,7 +42,7 @@ export function Experiments(): ReactNode {
       <section className="panel">
         <Load query={query} what="the experiments" skeleton={<Skeleton rows={6} />}>
           {(d) => d.items.length === 0
-            ? <Empty title="No experiment yet" command={`export MLFLOW_TRACKING_URI=${location.origin}`}>Point your MLflow code here; <span className="mono">mlflow.set_experiment("name")</span> makes the first one.</Empty>
+            ? <Empty title="No experiment yet" command={cli.mlflow()}>Point your MLflow code here; <span className="mono">mlflow.set_experiment("name")</span> makes the first one.</Empty>
             : <DataTable label="Experiments" columns={columns} rows={shown} rowKey={(e) => e.id} sort={parseSort(search.sort)} onSort={(s) => void navigate({ search: (o) => ({ ...o, sort: sortText(s) }), replace: true })} onOpen={(e) => go(href.experiment(e.id))} />}
         </Load>
       </section>

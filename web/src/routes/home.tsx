@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
 import { Strip, StripLegend } from '@/charts/Strip'
 import { who } from '@/lib/actor'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Alert, Endpoint, EndpointStats, Event, PipelineRun, Rollout, Run } from '@/lib/api/types'
 import { tell } from '@/lib/events'
@@ -11,6 +12,7 @@ import { count, initials, large, ms, num, pct, plural } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
 import { look, stripState } from '@/lib/states'
 import { listed, needsTitle } from '@/lib/verdict'
+import { Code } from '@/ui/Code'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { Go, useGo } from '@/ui/Go'
 import { Load } from '@/ui/Load'
@@ -65,13 +67,15 @@ export function Home(): ReactNode {
   const need = needs(alerts.data?.items ?? [], rollouts.data?.items ?? [], lastRuns.filter((r) => r.state === 'failed'))
   const known = alerts.data !== undefined || rollouts.data !== undefined
   const title = known ? needsTitle(need.length) : alerts.error ? 'Home' : 'Looking for what needs you'
+  const fresh = endpoints.data?.items.length === 0
   const byName = new Map(items.map((e, i) => [e.name, stats[i]?.data]))
   return (
     <Page title={title} name="Home" verdict={known && endpoints.data ? <Verdict items={items} stats={byName} need={need} /> : undefined}>
       <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_348px]">
         <div className="flex flex-col gap-4 min-w-0">
+          {fresh && <StartHere runs={(runs.data?.items.length ?? 0) > 0} />}
           <NeedsYou need={need} loading={alerts.isPending && rollouts.isPending} error={alerts.error} retry={() => void alerts.refetch()} />
-          <Endpoints query={endpoints} stats={byName} />
+          {!fresh && <Endpoints query={endpoints} stats={byName} />}
           {items.length > 0 && <Figures items={items} stats={byName} />}
         </div>
         <div className="flex flex-col gap-4 min-w-0">
@@ -87,7 +91,7 @@ export function Home(): ReactNode {
 }
 
 function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: ReadonlyMap<string, EndpointStats | undefined>; need: readonly Need[] }) {
-  if (items.length === 0) return <>No endpoint serves yet. The next step is below.</>
+  if (items.length === 0) return <>No endpoint serves yet; the next step is below.</>
   const troubled = new Set([...need.filter((n) => n.kind === 'bad').map((n) => n.title.split(':')[0]), ...items.filter((e) => e.status.state !== 'ready').map((e) => e.name)])
   const fine = items.filter((e) => !troubled.has(e.name))
   const total = [...stats.values()].reduce((a, s) => a + (s?.totals.count ?? 0), 0)
@@ -99,6 +103,30 @@ function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: Re
           : <><b>{fine.length} of {plural(items.length, 'endpoint')}</b> {fine.length === 1 ? 'is' : 'are'} fine; look at <b>{listed(items.filter((e) => !fine.includes(e)).map((e) => e.name))}</b></>}
       {total > 0 ? <>; <b>{amount.value} {amount.unit} predictions</b> went out in 24 hours.</> : '; no prediction went out in 24 hours.'}
     </>
+  )
+}
+
+/** The way of a first model, each step ticked when it is done. */
+function StartHere({ runs }: { runs: boolean }) {
+  const models = useQuery(q.models()).data?.items ?? []
+  const name = models[0]?.name ?? 'my-model'
+  const champion = models[0]?.aliases.champion ? '@champion' : `/${models[0]?.latest_version ?? '1'}`
+  const steps: { done: boolean; title: string; text: ReactNode; command: string }[] = [
+    { done: runs, title: 'Point your MLflow code here', text: 'Nothing in it changes; its runs appear by themselves.', command: cli.mlflow() },
+    { done: models.length > 0, title: 'Register the model it logs', text: <>With a signature and an input example, so that inputs are checked when it serves.</>, command: `mlflow.sklearn.log_model(model, name="model", registered_model_name="${name}", input_example=X[:1])` },
+    { done: false, title: 'Serve it', text: 'It answers within seconds, recorded and watched from the first request.', command: cli.deploy(`models:/${name}${champion}`, name) },
+    { done: false, title: 'Say what really happened', text: 'Labels by prediction id or by your own key show how far off it is, even when they come days later.', command: `curl -s ${location.origin}/endpoints/${name}/feedback -d '{"key": "order-17", "label": 42}'` },
+  ]
+  const next = steps.findIndex((s) => !s.done)
+  return (
+    <Panel title="Start here" note="from a notebook to a watched endpoint" right={<span>or see it all on real data: <span className="mono">{cli.demo()}</span></span>}>
+      {steps.map((s, i) => (
+        <div key={s.title} className="grid grid-cols-[20px_minmax(0,1fr)] gap-x-3 px-3.5 py-2.5 border-b border-grid last:border-0">
+          <span className="mt-1"><Shape kind={s.done ? 'ok' : i === next ? 'info' : 'idle'} size={14} /></span>
+          <div className="min-w-0"><div className={s.done ? 'text-2' : 'strong'}>{s.title}</div>{!s.done && <div className="text-2 text-sm mb-1.5">{s.text}</div>}{!s.done && <Code small text={s.command} />}</div>
+        </div>
+      ))}
+    </Panel>
   )
 }
 
@@ -131,7 +159,7 @@ function Endpoints({ query, stats }: { query: Parameters<typeof Load<{ items: En
     <Panel title="Endpoints" note="last 24 h" right={<StripLegend />}>
       <Load query={query} what="the endpoints">
         {(d) => d.items.length === 0
-          ? <Empty title="No endpoint yet" command="modelyard deploy models:/bike-demand@champion --name bike-demand" link={<Go className="link" to={href.models}>See the registered models</Go>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
+          ? <Empty title="No endpoint yet" command={cli.deploy('models:/bike-demand@champion', 'bike-demand')} link={<Go className="link" to={href.models}>See the registered models</Go>}>Deploy a registered model and it is served, recorded and watched from the first request.</Empty>
           : (
             <div className="overflow-x-auto">
               <table className="tbl" aria-label="Endpoints">
@@ -214,7 +242,7 @@ function RunningNow({ rollouts, pipelines, runs }: { rollouts: readonly Rollout[
 }
 
 function RecentRuns({ runs }: { runs: readonly Run[] }) {
-  if (runs.length === 0) return <Empty title="No runs yet" command={`export MLFLOW_TRACKING_URI=${location.origin}`}>Point your MLflow code here and the first run appears by itself.</Empty>
+  if (runs.length === 0) return <Empty title="No runs yet" command={cli.mlflow()}>Point your MLflow code here and the first run appears by itself.</Empty>
   return (
     <table className="tbl" aria-label="Recent runs">
       <tbody>

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { RotateCcw } from 'lucide-react'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Job } from '@/lib/api/types'
 import { absolute, plural } from '@/lib/format'
@@ -49,7 +50,7 @@ export function Jobs(): ReactNode {
       <div className="flex flex-1 min-h-0">
         <div className="body min-w-0">
           <div className="mb-3"><Segmented small label="State" value={search.state ?? 'all'} onChange={(v) => set({ state: v === 'all' ? undefined : v })} options={states} /></div>
-          <section className="panel"><Load query={query} what="the jobs" skeleton={<Skeleton rows={8} />}>{(d) => d.items.length === 0 ? <Empty title="No job here" command="modelyard job list">Work that the server does behind requests appears here while it runs and after.</Empty> : <DataTable dense label="Jobs" columns={columns} rows={d.items} rowKey={(j) => j.id} focused={search.job} onOpen={(j) => set({ job: j.id })} />}</Load></section>
+          <section className="panel"><Load query={query} what="the jobs" skeleton={<Skeleton rows={8} />}>{(d) => d.items.length === 0 ? <Empty title="No job here" command={cli.jobs()}>Work that the server does behind requests appears here while it runs and after.</Empty> : <DataTable dense label="Jobs" columns={columns} rows={d.items} rowKey={(j) => j.id} focused={search.job} onOpen={(j) => set({ job: j.id })} />}</Load></section>
         </div>
         {chosen && <JobDrawer job={chosen} onClose={() => set({ job: undefined })} />}
       </div>

@@ -4,6 +4,7 @@ import { Activity, Bell, Boxes, Database, FlaskConical, Radio, RefreshCw, Shield
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { fold } from '@/features/lineage/fold'
 import { who } from '@/lib/actor'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Lineage, LineageNode } from '@/lib/api/types'
 import { words } from '@/lib/events'
@@ -127,7 +128,7 @@ function Start() {
   const none = groups.every((g) => g.items?.length === 0)
   return (
     <Page title="Lineage" verdict="Where a thing comes from and what depends on it, from data to prediction. Start from one of these, or from the Lineage button of any page.">
-      {none ? <section className="panel"><Empty title="Nothing is linked yet" command={`export MLFLOW_TRACKING_URI=${location.origin}`}>Edges come from what happens: a run that reads a dataset, a version that is registered, an endpoint that serves.</Empty></section> : (
+      {none ? <section className="panel"><Empty title="Nothing is linked yet" command={cli.mlflow()}>Edges come from what happens: a run that reads a dataset, a version that is registered, an endpoint that serves.</Empty></section> : (
         <>
           <div className="flex mb-3"><FilterBox value="" onEnter placeholder="kind:id, such as version:bike-demand/3" onChange={(node) => node.includes(':') && void navigate({ search: { ...search, node } })} /></div>
           <div className="grid gap-3.5 cols:grid-cols-3">{groups.map((g) => <Panel key={g.title} title={g.title} right={g.items?.length}>{g.items === undefined ? <Skeleton rows={3} widths={['60%']} /> : g.items.length === 0 ? <p className="p-3.5 text-3">None yet.</p> : <div className="py-1 max-h-[50vh] overflow-auto">{g.items.map((i) => <Go key={i.id} to={href.lineage(i.id)} className="block px-3.5 py-1.5 hover:bg-hover">{i.label}</Go>)}</div>}</Panel>)}</div>

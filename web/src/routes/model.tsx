@@ -5,6 +5,7 @@ import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { GatePanel } from '@/features/model/Gate'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
 import { bytes, num, plural, shortId, signed } from '@/lib/format'
@@ -236,7 +237,7 @@ function AliasDialog({ name, version, aliases, open, onClose }: { name: string; 
       <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
         <Field label="Alias" help={before ? (before === version ? 'It is v' + version + ' already.' : `Now v${before}.`) : 'Not set on any version.'} error={bad}>{(p) => <><input {...p} className="inp" list="aliases" autoFocus value={alias} onChange={(e) => setAlias(e.target.value.replace(/^@/, ''))} /><datalist id="aliases">{[...new Set(['champion', 'challenger', ...Object.keys(aliases)])].map((a) => <option key={a} value={a} />)}</datalist></>}</Field>
         <Field label="Reason" help="Kept in the history of the model.">{(p) => <input {...p} className="inp" value={reason} onChange={(e) => setReason(e.target.value)} />}</Field>
-        <Code small prompt text={`modelyard model alias set ${name} ${alias} ${version}`} />
+        <Code small prompt text={cli.promote(name, version, alias, reason)} />
         {error && <ErrorBox error={error} title="Not set" />}
         <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined || before === version}>Set @{alias} to v{version}</button></div>
       </form>
@@ -256,7 +257,7 @@ function DeployDialog({ name, v, endpoints, open, onClose }: { name: string; v: 
     setBusy(true)
     setError(null)
     try {
-      if (there) await http.post('/api/v1/rollouts', { body: { endpoint, version: v.version } })
+      if (there) await http.post('/api/v1/rollouts', { body: { endpoint, version: v.version, checks: { max_error_rate: 0.01, max_latency_ratio: 2, max_metric_increase: 0.05 }, min_samples: 200 } })
       else await http.post('/api/v1/endpoints', { body: { name: endpoint, model_uri: `models:/${name}/${v.version}` } })
       await client.invalidateQueries({ queryKey: ['endpoints'] })
       go(href.endpoint(endpoint))
@@ -270,7 +271,7 @@ function DeployDialog({ name, v, endpoints, open, onClose }: { name: string; v: 
     <Dialog open={open} onClose={onClose} title={`Deploy ${name} v${v.version}`}>
       <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
         <Field label="Endpoint" help={there ? `It exists: v${v.version} goes out in steps and is judged at each; a failing step rolls back by itself.` : `Callers use /endpoints/${endpoint}. It is recorded and watched from the first request.`} error={bad}>{(p) => <><input {...p} className="inp" list="endpoints" autoFocus value={endpoint} onChange={(e) => setEndpoint(e.target.value)} /><datalist id="endpoints">{endpoints.filter((e) => e.model === name).map((e) => <option key={e.name} value={e.name} />)}</datalist></>}</Field>
-        <Code small prompt text={there ? `modelyard rollout start ${endpoint} --version ${v.version}` : `modelyard deploy models:/${name}/${v.version} --name ${endpoint}`} />
+        <Code small prompt text={there ? cli.rollout(endpoint, v.version) : cli.deploy(`models:/${name}/${v.version}`, endpoint)} />
         {error && <ErrorBox error={error} title="Not deployed" />}
         <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined || busy}>{there ? `Start a rollout on ${endpoint}` : `Deploy to ${endpoint}`}</button></div>
       </form>

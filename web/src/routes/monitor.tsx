@@ -9,6 +9,7 @@ import { Strip, StripLegend } from '@/charts/Strip'
 import { FeatureDetail, histogramOf, testName } from '@/features/monitor/Feature'
 import { checked, monitorVerdict, monitorWord, windowText } from '@/features/monitor/verdict'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import { verdictKinds, type Monitor, type MonitorWindow, type Verdict, type VerdictKind, type WindowFeature, type WindowSummary } from '@/lib/api/types'
 import { count, day, fixed, num, pct } from '@/lib/format'
@@ -183,7 +184,7 @@ function Features({ monitor: m, window: w, chosen, windows, loading, error, retr
       }>
       {error ? <div className="p-3.5 text-2">This window can't be read: {error.message} <button type="button" className="btn s ml-2" onClick={retry}>Retry</button></div>
         : loading ? <Skeleton rows={6} />
-          : all.length === 0 ? <Empty title="No feature is compared yet" command={`modelyard predict ${m.endpoint} --example`}>Each feature is compared with {baseline} as soon as a window of {windowText(m)} is complete.</Empty>
+          : all.length === 0 ? <Empty title="No feature is compared yet" command={cli.predictions(m.endpoint)}>Each feature is compared with {baseline} as soon as a window of {windowText(m)} is complete.</Empty>
             : <div className={stale ? 'stale' : ''}><DataTable dense fixed label="Features" columns={columns} rows={all} rowKey={(f) => f.name} onOpen={(f) => onOpen(f.name === opened ? '-' : f.name)} opened={new Set(opened ? [opened] : [])}
               detail={(f) => <FeatureDetail endpoint={m.endpoint} feature={f} baseline={m.baseline.kind === 'dataset' ? 'training' : 'reference'} dateOf={dateOf} />} /></div>}
     </Panel>

@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
 import { Strip, StripLegend, type StripCell } from '@/charts/Strip'
 import { monitorWord, windowText } from '@/features/monitor/verdict'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import { verdictKinds, type Monitor } from '@/lib/api/types'
 import { day, plural } from '@/lib/format'
@@ -53,7 +54,7 @@ export function Monitors(): ReactNode {
       <section className="panel">
         <Load query={query} what="the monitors" skeleton={<Skeleton rows={6} />}>
           {(d) => d.items.length === 0
-            ? <Empty title="No monitor yet" command="modelyard deploy models:/bike-demand@champion --name bike-demand" link={<Go className="link" to={href.endpoints}>See the endpoints</Go>}>Each endpoint gets a monitor by itself. It compares what arrives with the data the model was trained on.</Empty>
+            ? <Empty title="No monitor yet" command={cli.deploy('models:/bike-demand@champion', 'bike-demand')} link={<Go className="link" to={href.endpoints}>See the endpoints</Go>}>Each endpoint gets a monitor by itself. It compares what arrives with the data the model was trained on.</Empty>
             : <DataTable label="Monitors" columns={columns} rows={shown} rowKey={(m) => m.endpoint} onOpen={(m) => go(href.monitor(m.endpoint))} />}
         </Load>
       </section>

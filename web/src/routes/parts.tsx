@@ -7,6 +7,7 @@ import { Sparkline } from '@/charts/Sparkline'
 import { Strip, StripLegend, type StripState } from '@/charts/Strip'
 import { ApiError } from '@/lib/api/http'
 import type { Sort } from '@/lib/url'
+import { cli } from '@/lib/cli'
 import { Code, CodeTabs, Id } from '@/ui/Code'
 import { Checkbox, Field, Slider, Switch } from '@/ui/Controls'
 import { DataTable, type Column } from '@/ui/DataTable'
@@ -120,7 +121,7 @@ function Forms() {
         <div className="grid gap-2.5">
           <Field label="Endpoint name" help="Callers use /endpoints/fraud-scoring. It can't change later.">{(p) => <input {...p} className="inp" defaultValue="fraud-scoring" />}</Field>
           <Field label="Error limit" error="50 % is above the policy's 5 %. Choose a lower limit or change the policy.">{(p) => <input {...p} className="inp" defaultValue="50" />}</Field>
-          <Code prompt small text="modelyard endpoint create fraud-scoring" />
+          <Code prompt small text={cli.deploy('models:/fraud@champion', 'fraud-scoring')} />
         </div>
       </Box>
     </>
@@ -185,7 +186,7 @@ function Texts() {
     <>
       <Box title="Code in languages, ids, times">
         <div className="grid gap-2.5">
-          <CodeTabs tabs={[{ name: 'curl', text: "curl -s localhost:5000/endpoints/bike-demand/predict -d '{\"hour\": 8, \"temp\": 0.3}'" }, { name: 'Python', text: "import requests\nrequests.post(url, json={'hour': 8})" }, { name: 'CLI', text: 'modelyard predict bike-demand --set hour=8' }]} />
+          <CodeTabs tabs={[{ name: 'curl', text: "curl -s localhost:5000/endpoints/bike-demand/predict -d '{\"hour\": 8, \"temp\": 0.3}'" }, { name: 'Python', text: "import requests\nrequests.post(url, json={'hour': 8})" }, { name: 'CLI', text: cli.predict('bike-demand', '{"hour": 8}') }]} />
           <KeyValues items={[['Id', <Id key="i" id="8c5f0b2e9a7d4c1f" />], ['Started', <Time key="t" at={Date.now() - 11_000_000} />], ['Author', 'Ingrid Solberg'], ['Empty rows are left out', '']]} />
         </div>
       </Box>

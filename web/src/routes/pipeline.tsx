@@ -4,6 +4,7 @@ import { Play } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { runVerdict, triggerText } from '@/features/pipeline/steps'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { PipelineRun } from '@/lib/api/types'
 import { plural, shortId } from '@/lib/format'
@@ -55,7 +56,7 @@ export function PipelinePage(): ReactNode {
       <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_372px] items-start">
         <section className="panel">
           <Load query={runs} what="the runs">
-            {(d) => d.items.length === 0 ? <Empty title="It has not run yet" command={`modelyard pipeline run ${name}`}>Start it here, on a schedule, or by an alert.</Empty> : <DataTable label={`Runs of ${name}`} columns={columns} rows={d.items} rowKey={(r) => r.id} onOpen={(r) => go(href.pipelineRun(name, r.id))} />}
+            {(d) => d.items.length === 0 ? <Empty title="It has not run yet" command={cli.runPipeline(name)}>Start it here, on a schedule, or by an alert.</Empty> : <DataTable label={`Runs of ${name}`} columns={columns} rows={d.items} rowKey={(r) => r.id} onOpen={(r) => go(href.pipelineRun(name, r.id))} />}
           </Load>
         </section>
         <Panel title="Definition" right={text ? <CopyButton text={text} /> : undefined}>
@@ -65,6 +66,11 @@ export function PipelinePage(): ReactNode {
       <StartDialog name={name} params={last?.params ?? Object.fromEntries(Object.entries(p.params ?? {}).map(([k, v]) => [k, v.default ?? '']))} open={start} onClose={() => setStart(false)} />
     </Page>
   )
+}
+
+/** Parameters are texts; anything else goes as JSON. */
+function texts(params: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).map(([k, v]) => [k, typeof v === 'string' ? v : JSON.stringify(v)]))
 }
 
 function StartDialog({ name, params, open, onClose }: { name: string; params: Record<string, unknown>; open: boolean; onClose: () => void }) {
@@ -84,19 +90,19 @@ function StartDialog({ name, params, open, onClose }: { name: string; params: Re
   const submit = async () => {
     setError(null)
     try {
-      const run = await http.post<PipelineRun>(`/api/v1/pipelines/${encodeURIComponent(name)}/runs`, { body: { params: Object.fromEntries(Object.entries(parsed as object).map(([k, v]) => [k, typeof v === 'string' ? v : JSON.stringify(v)])) } })
+      const run = await http.post<PipelineRun>(`/api/v1/pipelines/${encodeURIComponent(name)}/runs`, { body: { params: texts(parsed as object) } })
       await client.invalidateQueries({ queryKey: ['pipelines'] })
       go(href.pipelineRun(name, run.id))
     } catch (e) {
       setError(e instanceof Error ? e : new Error(String(e)))
     }
   }
-  const flags = bad ? '' : Object.entries(parsed as object).map(([k, v]) => ` --param ${k}=${typeof v === 'object' ? JSON.stringify(v) : String(v)}`).join('')
+  const flags = bad ? {} : texts(parsed as object)
   return (
     <Dialog open={open} onClose={onClose} title={`Start ${name}`}>
       <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
         <Field label="Parameters" help="Of the last run; change what differs." error={bad}>{(p) => <textarea {...p} className="inp mono" rows={Math.min(12, value.split('\n').length + 1)} spellCheck={false} value={value} onChange={(e) => setText(e.target.value)} />}</Field>
-        <Code small prompt text={`modelyard pipeline run ${name}${flags}`} />
+        <Code small prompt text={cli.runPipeline(name, flags)} />
         {error && <ErrorBox error={error} title="Not started" />}
         <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined}>Start the run</button></div>
       </form>

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Pipeline } from '@/lib/api/types'
 import { plural } from '@/lib/format'
@@ -43,7 +44,7 @@ export function Pipelines(): ReactNode {
       <section className="panel">
         <Load query={query} what="the pipelines" skeleton={<Skeleton rows={4} />}>
           {(d) => d.items.length === 0
-            ? <Empty title="No pipeline yet" command="modelyard pipeline apply retrain.yaml">Steps are commands; each is a tracked run. A pipeline starts by hand, on a schedule, or by an alert.</Empty>
+            ? <Empty title="No pipeline yet" command={cli.applyPipeline('retrain')}>Steps are commands; each is a tracked run. A pipeline starts by hand, on a schedule, or by an alert.</Empty>
             : <DataTable label="Pipelines" columns={columns} rows={shown} rowKey={(p) => p.name} onOpen={(p) => go(href.pipeline(p.name))} />}
         </Load>
       </section>

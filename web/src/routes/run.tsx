@@ -4,6 +4,7 @@ import { Boxes, GitBranch } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { CurveControls, MetricChart, runColors, type CurveView } from '@/features/run/MetricChart'
 import { http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
 import { absolute, num, plural, shortId } from '@/lib/format'
@@ -134,7 +135,7 @@ function Details({ run: r, find, onFind }: { run: Run; find: string; onFind: (fi
           {note && <Panel title="Note"><div className="p-3.5"><Markdown text={note} /></div></Panel>}
           <Panel title="Tags">{own.length === 0 ? <p className="p-3.5 text-2">No tag of your own.</p> : <div className="flex flex-wrap gap-1.5 p-3.5">{own.map(([k, v]) => <Tag key={k}>{k}: {v}</Tag>)}</div>}
             {system.length > 0 && <details className="border-t border-border"><summary className="px-3.5 py-2 text-sm text-2">{plural(system.length, 'tag')} of the client</summary><div className="px-3.5 pb-3"><KeyValues items={system.map(([k, v]) => [k, <span key={k} className="mono">{v.length > 300 ? `${v.slice(0, 300)}…` : v}</span>] as const)} /></div></details>}</Panel>
-          <Panel title="The same in code"><div className="p-3.5"><CodeTabs tabs={[{ name: 'CLI', text: `modelyard run get ${r.id}` }, { name: 'Python', text: `import mlflow\n\nmlflow.set_tracking_uri("${location.origin}")\nrun = mlflow.get_run("${r.id}")` }, { name: 'curl', text: `curl -s ${location.origin}/api/v1/runs/${r.id}` }]} /></div></Panel>
+          <Panel title="The same in code"><div className="p-3.5"><CodeTabs tabs={[{ name: 'CLI', text: cli.getRun(r.id) }, { name: 'Python', text: `import mlflow\n\nmlflow.set_tracking_uri("${location.origin}")\nrun = mlflow.get_run("${r.id}")` }, { name: 'curl', text: `curl -s ${location.origin}/api/v1/runs/${r.id}` }]} /></div></Panel>
         </div>
       </div>
     </>

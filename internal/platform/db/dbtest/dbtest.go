@@ -33,8 +33,9 @@ func SQLite(t testing.TB) *db.DB {
 	return d
 }
 
-// Postgres opens a database of its own on the server named by MODELYARD_TEST_POSTGRES, and skips the test when there is none.
-func Postgres(t testing.TB) *db.DB {
+// PostgresURL names an empty database on the server named by MODELYARD_TEST_POSTGRES, which goes away with the test; without a server
+// the test is skipped.
+func PostgresURL(t testing.TB) string {
 	t.Helper()
 	base := os.Getenv("MODELYARD_TEST_POSTGRES")
 	if base == "" {
@@ -57,11 +58,18 @@ func Postgres(t testing.TB) *db.DB {
 		t.Fatal(err)
 	}
 	u.Path = "/" + name
-	d, err := db.Open(t.Context(), db.Options{URL: u.String()})
+	t.Cleanup(func() { admin("DROP DATABASE " + name + " WITH (FORCE)") })
+	return u.String()
+}
+
+// Postgres opens a database of its own, see PostgresURL.
+func Postgres(t testing.TB) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), db.Options{URL: PostgresURL(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.Close(); admin("DROP DATABASE " + name + " WITH (FORCE)") })
+	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
 

@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { who } from '@/lib/actor'
 import { address, http } from '@/lib/api/http'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Fact, List, Prediction } from '@/lib/api/types'
 import { absolute, ms, num } from '@/lib/format'
@@ -70,7 +71,7 @@ export function Requests({ endpoint, only, onOnly, open, onOpen }: Props) {
         <div className="flex-1 min-h-0 flex flex-col border-t border-border bg-raised">
           <Load query={{ ...pages, data: pages.data } as never} what="the requests" skeleton={<Skeleton rows={10} />}>
             {() => rows.length === 0
-              ? <Empty title={only === 'labelled' ? 'No labelled request yet' : only === 'failed' ? 'No failed request' : 'No request yet'} command={only === 'labelled' ? `modelyard feedback ${endpoint} --key KEY --label VALUE` : `modelyard predict ${endpoint} --example`}>{only === 'labelled' ? 'Send what really happened and each request shows how far off it was.' : 'Each request appears here with its inputs, answer, version and latency.'}</Empty>
+              ? <Empty title={only === 'labelled' ? 'No labelled request yet' : only === 'failed' ? 'No failed request' : 'No request yet'} command={only === 'labelled' ? `curl -s ${location.origin}/endpoints/${endpoint}/feedback -d '{"prediction_id": "ID", "label": 0}'` : cli.predict(endpoint, '{"column": 1}')}>{only === 'labelled' ? 'Send what really happened and each request shows how far off it was.' : 'Each request appears here with its inputs, answer, version and latency.'}</Empty>
               : <DataTable label="Requests" columns={columns} rows={rows} rowKey={(p) => p.id} wide scroll fixed focused={open} onOpen={(p) => onOpen(p.id)} onEnd={() => { if (pages.hasNextPage && !pages.isFetchingNextPage) void pages.fetchNextPage() }} footer={pages.hasNextPage && rows.length <= 80 ? <button type="button" className="btn s m-3" onClick={() => void pages.fetchNextPage()}>More</button> : undefined} />}
           </Load>
         </div>

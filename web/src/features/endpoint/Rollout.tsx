@@ -5,6 +5,7 @@ import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Rollout, RolloutCheck, RolloutStep } from '@/lib/api/types'
 import { who } from '@/lib/actor'
+import { cli } from '@/lib/cli'
 import { words } from '@/lib/events'
 import { clock, count, day, duration, millis, ms, num, pct } from '@/lib/format'
 import { look } from '@/lib/states'
@@ -158,7 +159,7 @@ export function StartRollout({ endpoint, open, onClose }: { endpoint: Endpoint; 
           {([['errors', 'Failed requests, %'], ['latency', 'p95, times champion'], ['error', 'Labelled error, +%']] as const).map(([k, label]) => <label key={k} className="text-sm text-2">{label}<input className="inp mt-1" inputMode="decimal" value={limits[k]} onChange={(e) => setLimits({ ...limits, [k]: e.target.value })} /></label>)}
           {limitsError && <span className="text-bad text-sm col-span-3">{limitsError}</span>}
         </fieldset>
-        <Code small prompt text={`modelyard rollout start ${endpoint.name} --version ${chosen || 'N'} --steps ${parsed.join(',')} --min-samples ${samples}`} />
+        <Code small prompt text={cli.rollout(endpoint.name, chosen || 'VERSION', { steps: parsed.join(','), minSamples: samples, maxErrorRate: String(Number(limits.errors) / 100), maxLatencyRatio: limits.latency, maxMetricIncrease: String(Number(limits.error) / 100) })} />
         {start.error && <ErrorBox error={start.error} title="Not started" />}
         <div className="flex justify-end gap-2">
           <button type="button" className="btn" onClick={onClose}>Cancel</button>

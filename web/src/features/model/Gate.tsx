@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { MarginBar } from '@/charts/LimitBar'
 import { who } from '@/lib/actor'
+import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { GateResult } from '@/lib/api/types'
 import { count, duration, ms, num, plural } from '@/lib/format'
@@ -32,7 +33,7 @@ export function GatePanel({ model, version, open, onOpen }: { model: string; ver
       {(d) => {
         const mine = d.items.filter((g) => g.version === version).sort((a, b) => b.created_at.localeCompare(a.created_at))
         const shown = mine.find((g) => g.id === open) ?? mine[0]
-        if (!shown) return <Panel title="Gate"><Empty title="No gate has judged this version" command={`modelyard gate check --model ${model} --version ${version} --file gate.yaml`}>A gate says in numbers what a version must reach before it serves.</Empty></Panel>
+        if (!shown) return <Panel title="Gate"><Empty title="No gate has judged this version" command={cli.gateCheck(model, version)}>A gate says in numbers what a version must reach before it serves.</Empty></Panel>
         return <Result g={shown} others={mine} onOpen={onOpen} />
       }}
     </Load>

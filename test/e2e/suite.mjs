@@ -1,0 +1,15 @@
+// One process, one browser, one seeded server: the files register their tests here in the order in which they run.
+import { after, before } from 'node:test'
+import { begin, end } from './lib/world.mjs'
+
+before(begin, { timeout: 300_000 })
+after(end)
+
+await import('./tests/pages.mjs')
+await import('./tests/empty.mjs')
+await import('./tests/keyboard.mjs')
+await import('./tests/address.mjs')
+await import('./tests/build.mjs')
+await import('./tests/ship.mjs')
+await import('./tests/watch.mjs')
+await import('./tests/token.mjs')

@@ -1,0 +1,92 @@
+// Everything by keyboard: the palette, the help, going by two letters, moving in tables, the filter, Esc.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { open, settled } from '../lib/browser.mjs'
+import { within } from '../lib/within.mjs'
+import { shot } from '../lib/world.mjs'
+
+test('keyboard: the palette finds a page and a thing, goes there, and closes', within(async (page) => {
+  await open(page, '/')
+  await page.keyboard.press('Control+k')
+  const box = page.getByRole('combobox')
+  await box.fill('datas')
+  await page.getByRole('option', { name: /Datasets/ }).waitFor()
+  await shot(page, 'palette')
+  await page.keyboard.press('Enter')
+  await page.waitForURL('**/datasets')
+  await page.getByRole('heading', { name: 'Datasets', level: 1 }).waitFor()
+  await page.keyboard.press('Control+k')
+  await box.fill('bike-demand mon')
+  await page.getByRole('option', { name: /bike-demand monitor/ }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL('**/monitors/bike-demand')
+  await page.keyboard.press('Meta+k')
+  await box.waitFor()
+  await page.keyboard.press('Escape')
+  await box.waitFor({ state: 'detached' })
+  assert.match(page.url(), /monitors\/bike-demand/)
+}))
+
+test('keyboard: ? lists what the keys do here, Esc closes it', within(async (page) => {
+  await open(page, '/models')
+  await page.getByRole('table').waitFor()
+  await page.keyboard.press('?')
+  const help = page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+  await help.getByText('Next row').waitFor()
+  await help.getByText('Search or run a command').waitFor()
+  await shot(page, 'shortcuts')
+  await page.keyboard.press('Escape')
+  await help.waitFor({ state: 'detached' })
+}))
+
+test('keyboard: G and a letter goes to a page', within(async (page) => {
+  await open(page, '/')
+  for (const [key, path] of [['e', 'endpoints'], ['a', 'alerts'], ['x', 'experiments']]) {
+    await page.keyboard.press('g')
+    await page.keyboard.press(key)
+    await page.waitForURL(`**/${path}`)
+  }
+}))
+
+test('keyboard: J and K move, Enter opens, / filters, Esc clears', within(async (page) => {
+  await open(page, '/datasets')
+  const rows = page.locator('main tbody tr[data-row]')
+  await rows.first().waitFor()
+  const names = await rows.locator('td:first-child').allInnerTexts()
+  assert.ok(names.length >= 2, 'two datasets to move between')
+  await page.keyboard.press('j')
+  await page.keyboard.press('j')
+  await page.keyboard.press('k')
+  assert.equal((await page.locator('main tbody tr.foc td:first-child').innerText()).trim(), names[0].trim())
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(`**/datasets/${names[1].trim()}`)
+  await page.goBack()
+  await rows.first().waitFor()
+  await page.keyboard.press('/')
+  await page.keyboard.type('recent')
+  await page.waitForURL('**/datasets?find=recent')
+  await page.waitForFunction(() => document.querySelectorAll('main tbody tr[data-row]').length === 1)
+  await page.keyboard.press('Escape')
+  await page.waitForURL((url) => url.search === '')
+  await page.waitForFunction((n) => document.querySelectorAll('main tbody tr[data-row]').length === n, names.length)
+}))
+
+test('keyboard: Tab reaches the skip link first, and it leads to the page', within(async (page) => {
+  await open(page, '/models')
+  await page.keyboard.press('Tab')
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the page')
+  await page.keyboard.press('Enter')
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main')
+}))
+
+test('the theme is chosen in the menu and stays after a reload', within(async (page) => {
+  await open(page, '/models')
+  await page.getByRole('button', { name: 'Theme' }).click()
+  await shot(page, 'theme-menu')
+  await page.getByRole('menuitemradio', { name: 'Dark' }).click()
+  assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+  await page.reload()
+  await settled(page)
+  assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+}))
