@@ -35,7 +35,8 @@ prereq:
 
 test: prereq build test-go test-race test-web test-pg conformance e2e wheel story ## every test there is; installs what it needs
 
-test-go: ## Go tests on the embedded store
+test-go: bin ## Go tests on the embedded store; the ONNX ones need the runtime that the program installs
+	$(BIN) runtime install
 	MODELYARD_TEST_PYTHON=1 go test ./...
 
 test-race: ## Go tests of the packages with concurrency of their own, with the race detector

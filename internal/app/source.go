@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"math"
 	"strings"
 
@@ -99,10 +100,14 @@ func (s *sources) ofModel(ctx context.Context, id, dir string) (registry.Source,
 	}
 	out := registry.Source{FilesRoot: tracking.ModelRoot(id), FilesDir: dir, RunID: m.RunID, LoggedModelID: id, Metrics: finite(m.Metrics)}
 	if m.RunID != "" {
-		if r, err := s.runs.Run(ctx, m.RunID); err == nil { // what was measured of the model itself wins
+		if r, err := s.runs.Run(ctx, m.RunID); err == nil {
 			all := finite(r.Metrics)
-			for k, v := range out.Metrics {
-				all[k] = v
+			for _, x := range m.Metrics {
+				// What was measured of the model on a dataset wins. Without one it is MLflow's copy of the run's metric at the model's
+				// step, which is 0 unless checkpoints are logged: the run's newest value says more.
+				if _, ofRun := all[x.Key]; x.DatasetName != "" || !ofRun {
+					maps.Copy(all, finite([]tracking.Metric{x}))
+				}
 			}
 			out.Metrics = all
 		}

@@ -90,8 +90,8 @@ func (l *live) champion() *deployed {
 type state struct {
 	work sync.Mutex // one reconciliation at a time
 
-	mu      sync.Mutex // guards the rest
-	rec     *record    // nil: deleted
+	mu      sync.Mutex           // guards the rest
+	rec     *record              // nil: deleted
 	loaded  map[string]*deployed // what the route names, and spare
 	spare   *deployed            // the champion before the present one; nil: none
 	status  map[string]VersionStatus
