@@ -17,6 +17,9 @@ import (
 // version is set by the release build (-ldflags -X).
 var version = "0.1.0-dev" //nolint:gochecknoglobals // the linker can only set a variable
 
+// commit is set by the build too; a build without it asks the Go tool's stamp.
+var commit string //nolint:gochecknoglobals // the linker can only set a variable
+
 // Version is the version of this program.
 func Version() string { return version }
 
@@ -82,8 +85,8 @@ func (s *Server) readiness(ctx context.Context) error {
 }
 
 func (s *Server) versionInfo(context.Context, *struct{}) (*VersionInfo, error) {
-	v := &VersionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, StartedAt: s.started, Store: string(s.f.db.Engine())}
-	if bi, ok := debug.ReadBuildInfo(); ok {
+	v := &VersionInfo{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, StartedAt: s.started, Store: string(s.f.db.Engine())}
+	if bi, ok := debug.ReadBuildInfo(); ok && commit == "" {
 		for _, kv := range bi.Settings {
 			if kv.Key == "vcs.revision" {
 				v.Commit = kv.Value

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/modelyard/modelyard/client"
@@ -24,7 +25,7 @@ const root = "api/v1/endpoints"
 // New is `modelyard endpoint`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "endpoint", Short: "Endpoints: what serves models, with traffic and rollback", Aliases: []string{"endpoints", "ep"}}
-	cmd.AddCommand(list(f), get(f), predict(f), traffic(f), rollback(f), history(f), predictions(f), export(f), remove(f), retrain(f))
+	cmd.AddCommand(list(f), get(f), predict(f), traffic(f), rollback(f), history(f), predictions(f), export(f), remove(f), policy(f), retrain(f))
 	return cmd
 }
 
@@ -285,4 +286,38 @@ func retrain(f *cmdutil.Factory) *cobra.Command {
 		}
 		return f.Created(o, "retraining "+o.Str("id")+" started", "/endpoints/"+args[0], "modelyard rollout list")
 	}}
+}
+
+func policy(f *cmdutil.Factory) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{Use: "policy <name>", Short: "Show what an alert on the endpoint starts, or set it with --file", Args: cmdutil.Args("<name>"),
+		Example: "  modelyard endpoint policy bike-demand -f examples/bike-demand/policy.yaml"}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "the policy, YAML: pipeline, alerts, gate and rollout")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path := client.P("api/v1/lifecycle/policies", args[0])
+		if file == "" {
+			o, err := f.Fetch(cmd.Context(), path, nil)
+			if err != nil {
+				return err
+			}
+			if f.Output == "" {
+				f.Output = "yaml"
+			}
+			return f.Document(o)
+		}
+		b, err := os.ReadFile(filepath.Clean(file))
+		if err != nil {
+			return err
+		}
+		doc, err := yaml.YAMLToJSON(b)
+		if err != nil {
+			return cmdutil.Usage("%s is not YAML: %v", file, err)
+		}
+		o, err := f.Send(cmd.Context(), http.MethodPut, path, json.RawMessage(doc))
+		if err != nil {
+			return err
+		}
+		return f.Created(o, "alerts on "+args[0]+" start the pipeline "+o.Str("pipeline"), "/endpoints/"+args[0], "modelyard endpoint retrain "+args[0])
+	}
+	return cmd
 }
