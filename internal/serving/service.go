@@ -156,7 +156,7 @@ func (s *Service) stateOf(name string) *state {
 func (st *state) set(r *record) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.rec = r
+	st.rec, st.spare = r, nil // another endpoint of the same name has a history of its own
 }
 
 func (st *state) record() *record {
@@ -227,6 +227,7 @@ func (s *Service) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	s.install(name, nil) // at once: an endpoint made anew under the name must not answer by the old one
 	err = s.d.Routing.Delete(ctx, name)
 	s.kick(name)
 	return err
