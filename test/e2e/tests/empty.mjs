@@ -5,7 +5,7 @@ import { accessibility, open, overflow } from '../lib/browser.mjs'
 import { shot, world } from '../lib/world.mjs'
 
 const lists = [
-  ['home', '/', /No endpoint yet/, /^modelyard deploy /],
+  ['home', '/', /Nothing needs you/, /./],
   ['experiments', '/experiments', /No experiment yet|Default/, /MLFLOW_TRACKING_URI=http:\/\/127/],
   ['models', '/models', /No model yet|No model/, /./],
   ['datasets', '/datasets', /No dataset yet/, /^modelyard dataset /],
@@ -13,7 +13,7 @@ const lists = [
   ['monitors', '/monitors', /No monitor yet/, /^modelyard deploy /],
   ['pipelines', '/pipelines', /No pipeline yet/, /^modelyard pipeline /],
   ['alerts', '/alerts', /No alert is open/, undefined],
-  ['webhooks', '/alerts?tab=webhooks', /No webhook/, /^modelyard webhook add /],
+  ['webhooks', '/alerts?tab=webhooks', /No webhook/, /^modelyard webhook create /],
   ['lineage', '/lineage', /Nothing is linked yet/, /MLFLOW_TRACKING_URI/],
 ]
 

@@ -60,7 +60,7 @@ test('pipeline run: the graph has its steps, and each step its log', within(asyn
   await page.getByRole('textbox', { name: 'Search the log' }).fill('no line is like this')
   await page.getByText(/^0 of /).waitFor()
   await page.getByRole('textbox', { name: 'Search the log' }).fill('')
-  await page.getByRole('button', { name: 'Timeline' }).click()
+  await page.getByText('Timeline', { exact: true }).click()
   await shot(page, 'pipeline-run-timeline')
 }))
 

@@ -85,11 +85,11 @@ function Thing({ id, data }: NodeProps<Node<Data>>) {
     <>
       <Handle type="target" position={data.across ? Position.Left : Position.Top} className="!opacity-0" isConnectable={false} />
       <button type="button" data-node={id} className={`text-left border rounded-[7px] px-2.5 py-1.5 ${edge} nodrag nopan pointer-events-auto hover:border-control`} style={{ width, height, fontSize: 12, lineHeight: '17px' }}
-        aria-label={[[data.kind, data.label, data.kind ? '' : data.detail].filter(Boolean).join(' '), data.stateWord, data.kind ? data.detail : ''].filter(Boolean).join(', ')} aria-pressed={data.chosen}
+        aria-pressed={data.chosen}
         onClick={() => data.onSelect?.(id)}
         onKeyDown={(e) => { if (e.key.startsWith('Arrow') && data.onKey(id, e.key)) e.preventDefault() }}>
         {data.kind && <span className={`${quiet} text-xs flex items-center gap-1.5`}>{data.icon}{data.kind}</span>}
-        <span className="flex items-center gap-1.5 min-w-0">{data.state && <Shape kind={data.state} />}<b className="clip">{data.label}</b></span>
+        <span className="flex items-center gap-1.5 min-w-0">{data.state && <Shape kind={data.state} />}<b className="clip">{data.label}</b></span>{data.stateWord && <span className="sr-only">{data.stateWord}</span>}
         {!data.kind && <span className={`${quiet} text-xs block clip`}>{data.detail ?? ''}</span>}
       </button>
       <Handle type="source" position={data.across ? Position.Right : Position.Bottom} className="!opacity-0" isConnectable={false} />

@@ -48,6 +48,8 @@ export function dispatchKey(event: KeyboardEvent): boolean {
     for (const binding of scope.bindings) {
       if (binding.keys !== pair && binding.keys !== name) continue
       if ((inField || inOverlay) && !binding.always) continue
+      // Enter on a link or a button is its own.
+      if (name === 'Enter' && event.target instanceof Element && event.target.closest('a,button,summary')) continue
       event.preventDefault()
       binding.run(event)
       return true
