@@ -13,7 +13,7 @@ const lists = [
   ['monitors', '/monitors', /No monitor yet/, /^modelyard deploy /],
   ['pipelines', '/pipelines', /No pipeline yet/, /^modelyard pipeline /],
   ['alerts', '/alerts', /No alert is open/, undefined],
-  ['webhooks', '/alerts?tab=webhooks', /No webhook/, /^modelyard webhook add /],
+  ['webhooks', '/alerts?tab=webhooks', /No webhook/, /^modelyard webhook create /],
   ['lineage', '/lineage', /Nothing is linked yet/, /MLFLOW_TRACKING_URI/],
 ]
 

@@ -103,7 +103,7 @@ const pages = {
   pipeline: async (api) => {
     const name = (await api.get('/api/v1/pipelines')).items[0].name
     const { items } = await api.get(`/api/v1/pipelines/${name}/runs`)
-    return { path: `/pipelines/${name}`, title: name, texts: items.slice(0, 3).map((r) => r.id.slice(0, 8)) }
+    return { path: `/pipelines/${name}`, title: name, texts: items.slice(0, 3).map((r) => r.id.slice(-8)) }
   },
   'pipeline-run': async (api) => {
     const name = (await api.get('/api/v1/pipelines')).items[0].name

@@ -92,7 +92,7 @@ test('endpoint: the try-it box sends the example and shows the prediction the se
   const value = Array.isArray(logged.output) ? logged.output[0] : logged.output
   assert.ok(Number.isFinite(shown) && Math.abs(shown - Number(value)) < 1e-9, `shown ${shown}, logged ${JSON.stringify(logged.output)}`)
   await link.click()
-  await page.getByText(id.slice(0, 8)).first().waitFor()
+  await page.getByText(id.slice(-8)).first().waitFor()
   await shot(page, 'endpoint-record')
 }))
 
