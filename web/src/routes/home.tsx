@@ -91,7 +91,7 @@ export function Home(): ReactNode {
 }
 
 function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: ReadonlyMap<string, EndpointStats | undefined>; need: readonly Need[] }) {
-  if (items.length === 0) return <>No endpoint serves yet; the next step is below.</>
+  if (items.length === 0) return <>No endpoint yet; the way to one is below.</>
   const troubled = new Set([...need.filter((n) => n.kind === 'bad').map((n) => n.title.split(':')[0]), ...items.filter((e) => e.status.state !== 'ready').map((e) => e.name)])
   const fine = items.filter((e) => !troubled.has(e.name))
   const total = [...stats.values()].reduce((a, s) => a + (s?.totals.count ?? 0), 0)

@@ -23,7 +23,7 @@ export function MenuItem({ onSelect, children, hint, icon, disabled }: { onSelec
 
 export function MenuChoice({ checked, onSelect, children }: { checked: boolean; onSelect: () => void; children: ReactNode }) {
   return (
-    <M.CheckboxItem className="cm" checked={checked} onSelect={onSelect}>
+    <M.CheckboxItem role="menuitemradio" className="cm" checked={checked} onSelect={onSelect}>
       <span className="w-4">{checked && <Check size={14} />}</span><span className="flex-1">{children}</span>
     </M.CheckboxItem>
   )

@@ -51,7 +51,7 @@ export function TryIt({ endpoint }: { endpoint: Endpoint }) {
             {send.error ? <ErrorBox error={send.error} title="Refused" /> : send.data
               ? (
                 <div className="grid gap-2.5">
-                  <div className="flex items-center gap-2 flex-wrap"><Shape kind="ok" /><b className="text-xl">{typeof send.data.answer.prediction === 'object' ? JSON.stringify(send.data.answer.prediction) : typeof send.data.answer.prediction === 'number' ? Number(send.data.answer.prediction.toPrecision(6)).toString() : String(send.data.answer.prediction)}</b>{send.data.answer.version && <Tag look="accent">v{send.data.answer.version}</Tag>}{send.data.answer.logged === false && <Tag>not logged</Tag>}
+                  <div className="flex items-center gap-2 flex-wrap"><Shape kind="ok" /><b className="text-xl">{typeof send.data.answer.prediction === 'object' ? JSON.stringify(send.data.answer.prediction) : String(send.data.answer.prediction)}</b>{send.data.answer.version && <Tag look="accent">v{send.data.answer.version}</Tag>}{send.data.answer.logged === false && <Tag>not logged</Tag>}
                     {send.data.answer.prediction_id && <Go className="link text-sm" to={href.endpoint(endpoint.name, { tab: 'requests', prediction: send.data.answer.prediction_id })}>See its record</Go>}</div>
                   <JsonView value={send.data.answer} />
                 </div>
