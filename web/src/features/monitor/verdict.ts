@@ -39,6 +39,9 @@ export function monitorVerdict(m: Monitor, windows: readonly WindowSummary[], la
   if (!m.baseline.ready && m.baseline.kind === 'first_n') return [{ text: 'Collecting a baseline', strong: true }, { text: ` from the first predictions${m.baseline.rows ? `, ${m.baseline.rows} so far` : ''}; drift is judged once it is complete.` }]
   if (m.baseline.kind === 'none') return [{ text: 'There is nothing to compare with', strong: true }, { text: `${m.baseline.note ? `: ${m.baseline.note.replace(/\.$/, '')}` : ': the run behind this version logged no dataset'}. Data quality and service are watched; drift needs a baseline.` }]
   if (!latest) return [{ text: 'No window is complete yet', strong: true }, { text: `; the first verdict comes after ${windowText(m)} of predictions.` }]
+  if (latest.version && m.version && latest.version !== m.version && Object.values(m.state).every((v) => v === 'no_data')) {
+    return [{ text: `v${m.version} has not been judged yet`, strong: true }, { text: `: its first verdict comes after ${windowText(m)} of predictions. Shown is the last window of v${latest.version}.` }]
+  }
   const out: Phrase[] = []
   const drifted = m.features.filter((f) => f.verdict === 'breach' || f.verdict === 'watch')
   if (drifted.length > 0) {
