@@ -37,7 +37,7 @@ test: prereq build test-go test-race test-web test-pg conformance e2e wheel stor
 
 test-go: bin ## Go tests on the embedded store; the ONNX ones need the runtime that the program installs
 	$(BIN) runtime install
-	MODELYARD_TEST_PYTHON=1 go test ./...
+	MODELYARD_TEST_PYTHON=1 go test $(PKGS)
 
 test-race: ## Go tests of the packages with concurrency of their own, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 5m $(RACE)
