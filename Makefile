@@ -6,6 +6,8 @@ VERSION ?= $(shell scripts/version.sh)
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS := -s -w -X github.com/modelyard/modelyard/internal/app.version=$(VERSION) -X github.com/modelyard/modelyard/internal/app.commit=$(COMMIT)
 BIN := bin/modelyard
+# not ./...: packages in node_modules may carry Go files
+PKGS := ./bench/... ./client/... ./cmd/... ./examples/... ./internal/... ./test/...
 RACE := $(addprefix ./internal/,app evaluation infer/pyworker monitor pipeline platform/db platform/proc platform/pyenv predlog routing serving)
 
 .PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq
