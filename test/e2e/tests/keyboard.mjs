@@ -84,7 +84,7 @@ test('the theme is chosen in the menu and stays after a reload', within(async (p
   await open(page, '/models')
   await page.getByRole('button', { name: 'Theme' }).click()
   await shot(page, 'theme-menu')
-  await page.getByRole('menuitemcheckbox', { name: 'Dark' }).click()
+  await page.getByRole('menuitemradio', { name: 'Dark' }).click()
   assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
   await page.reload()
   await settled(page)
