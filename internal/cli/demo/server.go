@@ -58,15 +58,25 @@ func (s *server) answers(ctx context.Context) bool {
 func (s *server) start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pid() != 0 && s.alive() {
-		if s.answers(ctx) {
-			return nil
-		}
-	} else if err := s.spawn(); err != nil {
-		return err
+	if !s.gone() && s.answers(ctx) {
+		return nil
 	}
+	spawned := false
 	began := time.Now()
 	for time.Since(began) < 30*time.Second {
+		if s.gone() {
+			if spawned {
+				return s.notStarted()
+			}
+			if s.exited != nil {
+				s.restarts++
+				s.say("the server is gone; starting it again")
+			}
+			if err := s.spawn(); err != nil {
+				return err
+			}
+			spawned = true
+		}
 		if s.answers(ctx) && s.pid() != 0 {
 			s.say("server ready at %s after %d ms", s.url(), time.Since(began).Milliseconds())
 			return nil
@@ -74,27 +84,30 @@ func (s *server) start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.exited:
-			b, _ := os.ReadFile(s.log)
-			lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-			return errs.E(errs.Unavailable, "demo.start", "the demo's server did not start: "+strings.Join(lines[max(0, len(lines)-3):], " / "), nil).
-				WithHint("mend that, or choose another address with --listen 127.0.0.1:5001")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	return errs.E(errs.Unavailable, "demo.start", "the demo's server does not answer at "+s.url(), nil).WithHint("read %s", s.log)
 }
 
-// alive reports whether the process that we started, if we started one, still runs.
-func (s *server) alive() bool {
+// notStarted tells why the server that was started ended, in the words of its log.
+func (s *server) notStarted() error {
+	b, _ := os.ReadFile(s.log)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return errs.E(errs.Unavailable, "demo.start", "the demo's server did not start: "+strings.Join(lines[max(0, len(lines)-3):], " / "), nil).
+		WithHint("mend that, or choose another address with --listen 127.0.0.1:5001")
+}
+
+// gone reports whether the server has died: the process that we started, or that of an earlier demo.
+func (s *server) gone() bool {
 	if s.exited == nil {
-		return true // an earlier demo's
+		return s.pid() == 0
 	}
 	select {
 	case <-s.exited:
-		return false
-	default:
 		return true
+	default:
+		return false
 	}
 }
 
@@ -123,15 +136,6 @@ func (s *server) spawn() error {
 	return nil
 }
 
-// revive starts the server again when it has died; requests are then sent once more.
-func (s *server) revive(ctx context.Context) error {
-	if s.pid() == 0 || !s.alive() {
-		s.restarts++
-		s.say("the server is gone; starting it again")
-	}
-	return s.start(ctx)
-}
-
 func (s *server) stop() {
 	pid := s.pid()
 	if pid == 0 {
@@ -139,7 +143,7 @@ func (s *server) stop() {
 	}
 	_ = syscall.Kill(pid, syscall.SIGTERM)
 	for range 1500 {
-		if s.pid() == 0 || (s.exited != nil && !s.alive()) {
+		if s.gone() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -136,7 +136,7 @@ func (s *story) call(ctx context.Context, r client.Request, out any) error {
 			}
 			continue
 		}
-		if err := s.srv.revive(ctx); err != nil {
+		if err := s.srv.start(ctx); err != nil {
 			return err
 		}
 	}
