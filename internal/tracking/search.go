@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/page"
-	"github.com/modelyard/modelyard/internal/tracking/filter"
 )
 
 func attribute(key string) filter.Ref { return filter.Ref{Entity: filter.Attribute, Key: key} }
@@ -45,7 +46,8 @@ type RunPage struct {
 	Next string // token of the next page; empty at the end
 }
 
-// SearchRuns finds runs, by default the newest first. Kinds: Invalid for a filter, sort key or token that cannot be read.
+// SearchRuns finds runs, by default the newest first. What the runs hold is shared with other callers: read it only. Kinds: Invalid for
+// a filter, sort key or token that cannot be read.
 func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	start := time.Now()
 	defer func() { s.metrics.seconds.Observe(time.Since(start).Seconds()) }()
@@ -59,38 +61,142 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == attribute("start_time") }) {
 		orders = append(orders, filter.Order{Ref: attribute("start_time"), Desc: true})
 	}
-	if len(q.ExperimentIDs) > maxExperiments {
-		return RunPage{}, errs.Invalidf("tracking.search", "a search takes at most %d experiments, got %d", maxExperiments, len(q.ExperimentIDs)).WithField("experiment_ids", "expected fewer ids")
-	}
-	limit := page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage)
-	exps := make([]int64, 0, len(q.ExperimentIDs))
-	for _, eid := range q.ExperimentIDs {
-		if n, err := parseExperimentID(eid); err == nil && !slices.Contains(exps, n) { // an unknown one has no runs
-			exps = append(exps, n)
-		}
-	}
-	refs := filter.Refs(tree, orders)
-	if limit > DefaultRunsPerPage { // a large page reads its runs at once, not one by one
-		refs = append(refs, attribute("status"))
-	}
-	t, runs, err := s.st.runTable(ctx, exps, q.View, refs)
+	exps, err := experimentNumbers(q.ExperimentIDs)
 	if err != nil {
 		return RunPage{}, err
 	}
-	rows, more := t.page(tree, orders, from, limit, func(i int) string { return runs[i].ID })
-	out := RunPage{Runs: make([]Run, len(rows))}
-	for i, r := range rows {
-		out.Runs[i] = runs[r]
-	}
-	if more {
-		last := rows[len(rows)-1]
-		out.Next = page.Encode(cursor{fingerprint(q), t.keys(orders, last), runs[last].ID})
-	}
-	if err := s.st.reload(ctx, out.Runs); err != nil {
+	if err := s.searching.enter(ctx); err != nil {
 		return RunPage{}, err
 	}
-	return out, s.st.fill(ctx, out.Runs)
+	defer s.searching.leave()
+	limit := page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage)
+	found, err := s.findRows(ctx, exps, q.View, search{tree: tree, orders: orders, from: from, most: limit + 1})
+	if err != nil {
+		return RunPage{}, err
+	}
+	var out RunPage
+	if len(found) > limit {
+		found = found[:limit]
+		last := found[limit-1]
+		out.Next = page.Encode(cursor{fingerprint(q), last.keys, last.id})
+	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].id
+	}
+	out.Runs, err = s.st.cachedRuns(ctx, ids)
+	return out, err
 }
+
+// experimentNumbers reads the ids of a search, each once; an unknown one has no runs.
+func experimentNumbers(ids []string) ([]int64, error) {
+	if len(ids) > maxExperiments {
+		return nil, errs.Invalidf("tracking.search", "a search takes at most %d experiments, got %d", maxExperiments, len(ids)).WithField("experiment_ids", "expected fewer ids")
+	}
+	exps := make([]int64, 0, len(ids))
+	for _, eid := range ids {
+		if n, err := parseExperimentID(eid); err == nil {
+			exps = append(exps, n)
+		}
+	}
+	slices.Sort(exps)
+	return slices.Compact(exps), nil
+}
+
+// search is what is looked for in each experiment.
+type search struct {
+	tree   filter.Node
+	orders []filter.Order
+	from   *cursor
+	most   int
+}
+
+// row is a run that was found.
+type row struct {
+	id   string
+	keys []key // nil where nobody compares: all but the last of the rows of one experiment
+}
+
+// findRows searches experiment by experiment and keeps the first rows of all.
+func (s *Service) findRows(ctx context.Context, exps []int64, view View, q search) ([]row, error) {
+	if view != ViewAll {
+		shown := &filter.Compare{Ref: attribute("lifecycle_stage"), Op: filter.Eq, Text: string(view)}
+		if q.tree == nil {
+			q.tree = shown
+		} else {
+			q.tree = &filter.And{Parts: []filter.Node{shown, q.tree}}
+		}
+	}
+	refs := filter.Refs(q.tree, q.orders)
+	var all []row
+	for _, exp := range exps {
+		some, err := s.findIn(ctx, exp, refs, q, len(exps) > 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 {
+			all = some
+		} else if len(some) > 0 {
+			all = mergeRows(all, some, q.orders, q.most)
+		}
+	}
+	return all, nil
+}
+
+func (s *Service) findIn(ctx context.Context, exp int64, refs []filter.Ref, q search, keyed bool) ([]row, error) {
+	sh, err := s.st.index.open(ctx, exp, refs)
+	if err != nil {
+		return nil, err
+	}
+	defer s.st.index.close(sh)
+	by := sh.table.order(q.orders)
+	rows := by.top(sh.table.match(q.tree), q.from, q.most)
+	out := make([]row, len(rows))
+	for i, r := range rows {
+		out[i].id = sh.ids[r]
+		if keyed || i >= q.most-2 { // the last of the page makes its token
+			out[i].keys = by.at(r)
+		}
+	}
+	return out, nil
+}
+
+func mergeRows(a, b []row, orders []filter.Order, most int) []row {
+	out := make([]row, 0, min(len(a)+len(b), most))
+	for len(out) < most && len(a)+len(b) > 0 {
+		if len(b) == 0 || (len(a) > 0 && a[0].compare(b[0], orders) < 0) {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return out
+}
+
+func (r row) compare(with row, orders []filter.Order) int {
+	for k, o := range orders {
+		if d := r.keys[k].compare(with.keys[k], o.Desc); d != 0 {
+			return d
+		}
+	}
+	return strings.Compare(r.id, with.id)
+}
+
+// gate bounds how many searches run at once, so that on few processors they leave room for those who write.
+type gate chan struct{}
+
+func newGate(n int) gate { return make(gate, n) }
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g gate) leave() { <-g }
 
 // fingerprint ties a page token to what was searched; the page size may change between pages.
 func fingerprint(query any) string {
@@ -169,7 +275,7 @@ func (s *Service) SearchExperiments(ctx context.Context, q Query) ([]Experiment,
 		return nil, "", err
 	}
 	all = slices.DeleteFunc(all, func(e Experiment) bool { return !q.View.shows(e.Lifecycle) })
-	t := newTable(len(all))
+	t := newTable(len(all), func(i int) string { return all[i].ID })
 	t.text(attribute("name"), func(i int) string { return all[i].Name })
 	t.text(attribute("experiment_id"), func(i int) string { return all[i].ID })
 	t.number(attribute("num"), func(i int) float64 { return float64(all[i].num) })
@@ -180,16 +286,12 @@ func (s *Service) SearchExperiments(ctx context.Context, q Query) ([]Experiment,
 			t.tags(ref, func(i int) []Tag { return all[i].Tags })
 		}
 	}
-	rows, more := t.page(tree, orders, from, page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage), func(i int) string { return all[i].ID })
+	rows, next := t.page(tree, orders, from, page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage), fingerprint(q.mark()))
 	out := make([]Experiment, len(rows))
 	for i, r := range rows {
 		out[i] = all[r]
 	}
-	if !more {
-		return out, "", nil
-	}
-	last := rows[len(rows)-1]
-	return out, page.Encode(cursor{fingerprint(q.mark()), t.keys(orders, last), all[last].ID}), nil
+	return out, next, nil
 }
 
 func (t *table) tags(ref filter.Ref, of func(i int) []Tag) {
@@ -197,7 +299,7 @@ func (t *table) tags(ref filter.Ref, of func(i int) []Tag) {
 	for i := range t.n {
 		for _, tag := range of(i) {
 			if tag.Key == ref.Key {
-				c.texts[i], c.has[i] = tag.Value, true
+				c.codes[i] = c.dict.code(tag.Value)
 			}
 		}
 	}
@@ -236,7 +338,7 @@ func (s *Service) SearchModels(ctx context.Context, q Query) ([]LoggedModel, str
 		}
 		all = append(all, some...)
 	}
-	t := newTable(len(all))
+	t := newTable(len(all), func(i int) string { return all[i].ID })
 	t.text(attribute("name"), func(i int) string { return all[i].Name })
 	t.text(attribute("model_id"), func(i int) string { return all[i].ID })
 	t.text(attribute("model_type"), func(i int) string { return all[i].Type })
@@ -248,16 +350,12 @@ func (s *Service) SearchModels(ctx context.Context, q Query) ([]LoggedModel, str
 	for _, ref := range filter.Refs(tree, orders) {
 		t.modelColumn(ref, all, q.Datasets)
 	}
-	rows, more := t.page(tree, orders, from, page.Limit(q.Limit, 100, DefaultRunsPerPage), func(i int) string { return all[i].ID })
+	rows, next := t.page(tree, orders, from, page.Limit(q.Limit, 100, DefaultRunsPerPage), fingerprint(q.mark()))
 	out := make([]LoggedModel, len(rows))
 	for i, r := range rows {
 		out[i] = all[r]
 	}
-	if !more {
-		return out, "", nil
-	}
-	last := rows[len(rows)-1]
-	return out, page.Encode(cursor{fingerprint(q.mark()), t.keys(orders, last), all[last].ID}), nil
+	return out, next, nil
 }
 
 func (t *table) modelColumn(ref filter.Ref, all []LoggedModel, datasets []DatasetRef) {
@@ -269,7 +367,7 @@ func (t *table) modelColumn(ref filter.Ref, all []LoggedModel, datasets []Datase
 		for i := range all {
 			for _, p := range all[i].Params {
 				if p.Key == ref.Key {
-					c.texts[i], c.has[i] = p.Value, true
+					c.codes[i] = c.dict.code(p.Value)
 				}
 			}
 		}
@@ -281,7 +379,7 @@ func (t *table) modelColumn(ref filter.Ref, all []LoggedModel, datasets []Datase
 					return d.Name == m.DatasetName && (d.Digest == "" || d.Digest == m.DatasetDigest)
 				})
 				if m.Key == ref.Key && on {
-					c.nums[i], c.has[i] = m.Value, true
+					c.nums[i] = plain(m.Value)
 				}
 			}
 		}

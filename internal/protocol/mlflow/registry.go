@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/registry"
-	"github.com/modelyard/modelyard/internal/tracking/filter"
 )
 
 // Two tags of MLflow's: a prompt is a registered model that has isPrompt, and no files.

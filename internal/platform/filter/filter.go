@@ -63,7 +63,19 @@ var (
 type Ref struct {
 	Entity Entity
 	Key    string
+	Of     Aggregate // of the points of a metric; empty for the last one, and for everything else
 }
+
+// Aggregate is a function over the points of a metric.
+type Aggregate string
+
+// The aggregates. Last is the value that metrics.x stands for, so it reads as no aggregate at all.
+const (
+	Last Aggregate = ""
+	Min  Aggregate = "min"
+	Max  Aggregate = "max"
+	Best Aggregate = "best"
+)
 
 func (r Ref) String() string { return string(r.Entity) + "." + r.Key }
 
@@ -94,6 +106,9 @@ type And struct{ Parts []Node }
 // Or is true when one part is.
 type Or struct{ Parts []Node }
 
+// Not is true when its part is not.
+type Not struct{ Part Node }
+
 // Compare is one comparison. Number is the value for numeric columns, Text for the others, List for IN.
 type Compare struct {
 	Ref    Ref
@@ -101,10 +116,13 @@ type Compare struct {
 	Number float64
 	Text   string
 	List   []string
+
+	Numbered []float64 // List of numeric columns
 }
 
 func (*And) node()     {}
 func (*Or) node()      {}
+func (*Not) node()     {}
 func (*Compare) node() {}
 
 // Bounds of what is read, so that no input makes the reader or the search slow.
@@ -270,7 +288,7 @@ func (p *parser) ref() (Ref, AttributeType, error) {
 		}
 		switch {
 		case !dotted:
-			r = Ref{Attribute, t.text}
+			r = Ref{Entity: Attribute, Key: t.text}
 		case key == "":
 			return r, 0, invalid("the key after %q is missing at position %d", name+".", t.pos)
 		default:
@@ -278,10 +296,10 @@ func (p *parser) ref() (Ref, AttributeType, error) {
 			if !ok {
 				return r, 0, invalid("unknown entity %q at position %d; expected attributes, metrics, params, tags or datasets", name, t.pos)
 			}
-			r = Ref{e, key}
+			r = Ref{Entity: e, Key: key}
 		}
 	case quoted, ticked:
-		r = Ref{Attribute, t.text}
+		r = Ref{Entity: Attribute, Key: t.text}
 	default:
 		return r, 0, invalid("expected a key such as metrics.accuracy at position %d, found %q", t.pos, t.text)
 	}

@@ -18,7 +18,9 @@ func schema() Schema {
 	}
 }
 
-func one(e Entity, key string, op Op) *Compare { return &Compare{Ref: Ref{e, key}, Op: op} }
+func one(e Entity, key string, op Op) *Compare {
+	return &Compare{Ref: Ref{Entity: e, Key: key}, Op: op}
+}
 
 func text(e Entity, key string, op Op, v string) *Compare {
 	c := one(e, key, op)
@@ -115,7 +117,7 @@ func TestParseRefuses(t *testing.T) {
 func TestParseOrder(t *testing.T) {
 	t.Parallel()
 	got, err := ParseOrder([]string{"metrics.acc DESC", "params.`a b`", "start_time asc", "secret", "metrics.acc ASC"}, schema())
-	want := []Order{{Ref{Metric, "acc"}, true}, {Ref{Param, "a b"}, false}, {Ref{Attribute, "start_time"}, false}, {Ref{Attribute, "secret"}, false}}
+	want := []Order{{Ref{Entity: Metric, Key: "acc"}, true}, {Ref{Entity: Param, Key: "a b"}, false}, {Ref{Entity: Attribute, Key: "start_time"}, false}, {Ref{Entity: Attribute, Key: "secret"}, false}}
 	if err != nil || cmp.Diff(want, got) != "" {
 		t.Fatalf("%v %v", got, err)
 	}
@@ -138,11 +140,11 @@ func TestLike(t *testing.T) {
 		{"a%", "abc", true}, {"%c", "abc", true}, {"%b%", "abc", true}, {"a_c", "abc", true}, {"a_c", "ac", false}, {"%", "", true}, {"", "", true},
 		{"", "a", false}, {"A%", "abc", false}, {"ä_", "äö", true}, {"a%b%c", "aXbXbXc", true}, {"a%b", "abc", false}, {"%%", "x", true}, {"[a]*", "[a]*", true},
 	} {
-		if got := (&Compare{Op: Like, Text: c.pattern}).TextMatches(c.s); got != c.want {
+		if got := (&Compare{Op: Like, Text: c.pattern}).Texts()(c.s); got != c.want {
 			t.Errorf("%q LIKE %q: %v", c.s, c.pattern, got)
 		}
 	}
-	if !(&Compare{Op: ILike, Text: "Ä%"}).TextMatches("äb") {
+	if !(&Compare{Op: ILike, Text: "Ä%"}).Texts()("äb") {
 		t.Error("ILIKE ignores case")
 	}
 }
@@ -161,7 +163,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		Walk(n, func(c *Compare) {
-			c.TextMatches(src)
+			c.Texts()(src)
 			if c.Ref.Key == "" && c.Ref.Entity == Attribute {
 				t.Fatalf("%q gave an empty attribute", src)
 			}
