@@ -16,14 +16,32 @@ import (
 
 func attribute(key string) filter.Ref { return filter.Ref{Entity: filter.Attribute, Key: key} }
 
-func runSchema() filter.Schema {
-	return filter.Schema{
-		Attributes: map[string]filter.AttributeType{
-			"run_id": filter.Listed, "run_name": filter.Text, "status": filter.Text, "user_id": filter.Text, "artifact_uri": filter.Text,
-			"lifecycle_stage": filter.Text, "experiment_id": filter.Text, "start_time": filter.Number, "end_time": filter.Number,
-		},
-		Aliases:  map[string]string{"run name": "run_name", "Run name": "run_name", "Run Name": "run_name", "run_uuid": "run_id", "created": "start_time", "Created": "start_time"},
-		Entities: []filter.Entity{filter.Metric, filter.Param, filter.Tag, filter.Dataset},
+// attributes is the family of a noun's own fields, which need no name before them.
+func attributes(keys map[string]filter.Type, aliases map[string]string) filter.Family {
+	return filter.Family{Entity: filter.Attribute, Names: []string{"attributes", "attribute", "attr", "run", "model"}, Keys: keys, Aliases: aliases}
+}
+
+func metricFamily() filter.Family {
+	return filter.Family{Entity: filter.Metric, Names: []string{"metrics", "metric"}, Type: filter.Number}
+}
+
+func paramFamily() filter.Family {
+	return filter.Family{Entity: filter.Param, Names: []string{"params", "param", "parameters", "parameter"}}
+}
+
+func tagFamily() filter.Family {
+	return filter.Family{Entity: filter.Tag, Names: []string{"tags", "tag"}}
+}
+
+func runDialect() filter.Dialect {
+	m := metricFamily()
+	m.Aggregates = true
+	return filter.Dialect{
+		attributes(map[string]filter.Type{"run_id": filter.Text, "run_name": filter.Text, "status": filter.Text, "user_id": filter.Text, "artifact_uri": filter.Text,
+			"lifecycle_stage": filter.Text, "experiment_id": filter.Text, "start_time": filter.Number, "end_time": filter.Number},
+			map[string]string{"run name": "run_name", "Run name": "run_name", "Run Name": "run_name", "run_uuid": "run_id", "created": "start_time", "Created": "start_time"}),
+		m, paramFamily(), tagFamily(),
+		{Entity: filter.Dataset, Names: []string{"datasets", "dataset"}, Unordered: true, Keys: map[string]filter.Type{"name": filter.Text, "digest": filter.Text, "context": filter.Text}},
 	}
 }
 
@@ -54,7 +72,7 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if q.View == "" {
 		q.View = ViewActive
 	}
-	tree, orders, from, err := read(q.Filter, q.OrderBy, runSchema(), q.PageToken, q)
+	tree, orders, from, err := read(q.Filter, q.OrderBy, runDialect(), q.PageToken, q)
 	if err != nil {
 		return RunPage{}, err
 	}
@@ -130,7 +148,11 @@ func (s *Service) findRows(ctx context.Context, exps []int64, view View, q searc
 	refs := filter.Refs(q.tree, q.orders)
 	var all []row
 	for _, exp := range exps {
-		some, err := s.findIn(ctx, exp, refs, q, len(exps) > 1)
+		better, err := s.st.betterKnown(ctx, exp, refs)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.findIn(ctx, exp, better.refs(refs), better.search(q), len(exps) > 1)
 		if err != nil {
 			return nil, err
 		}
@@ -210,12 +232,12 @@ func fingerprint(query any) string {
 }
 
 // read parses what a search came with.
-func read(text string, orderBy []string, schema filter.Schema, token string, query any) (filter.Node, []filter.Order, *cursor, error) {
-	tree, err := filter.Parse(text, schema)
+func read(text string, orderBy []string, d filter.Dialect, token string, query any) (filter.Node, []filter.Order, *cursor, error) {
+	tree, err := filter.Parse(text, d)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	orders, err := filter.ParseOrder(orderBy, schema)
+	orders, err := filter.ParseOrder(orderBy, d)
 	if err != nil || token == "" {
 		return tree, orders, nil, err
 	}
@@ -229,10 +251,10 @@ func read(text string, orderBy []string, schema filter.Schema, token string, que
 	return tree, orders, &c, nil
 }
 
-func experimentSchema() filter.Schema {
-	return filter.Schema{
-		Attributes: map[string]filter.AttributeType{"name": filter.Text, "experiment_id": filter.Listed, "creation_time": filter.Number, "last_update_time": filter.Number},
-		Entities:   []filter.Entity{filter.Tag},
+func experimentDialect() filter.Dialect {
+	return filter.Dialect{
+		attributes(map[string]filter.Type{"name": filter.Text, "experiment_id": filter.Text, "creation_time": filter.Number, "last_update_time": filter.Number}, nil),
+		tagFamily(),
 	}
 }
 
@@ -260,7 +282,7 @@ func (s *Service) SearchExperiments(ctx context.Context, q Query) ([]Experiment,
 	if q.View == "" {
 		q.View = ViewActive
 	}
-	tree, orders, from, err := read(q.Filter, q.OrderBy, experimentSchema(), q.PageToken, q.mark())
+	tree, orders, from, err := read(q.Filter, q.OrderBy, experimentDialect(), q.PageToken, q.mark())
 	if err != nil {
 		return nil, "", err
 	}
@@ -305,21 +327,20 @@ func (t *table) tags(ref filter.Ref, of func(i int) []Tag) {
 	}
 }
 
-func modelSchema() filter.Schema {
-	return filter.Schema{
-		Attributes: map[string]filter.AttributeType{
-			"name": filter.Listed, "model_id": filter.Listed, "model_type": filter.Listed, "status": filter.Listed, "source_run_id": filter.Listed,
-			"experiment_id": filter.Listed, "creation_timestamp": filter.Number, "last_updated_timestamp": filter.Number,
-		},
-		Aliases: map[string]string{"creation_time": "creation_timestamp", "creation_timestamp_ms": "creation_timestamp",
-			"last_updated_timestamp_ms": "last_updated_timestamp"},
-		Entities: []filter.Entity{filter.Metric, filter.Param, filter.Tag},
+func modelDialect() filter.Dialect {
+	m := metricFamily()
+	m.Aggregates = true
+	return filter.Dialect{
+		attributes(map[string]filter.Type{"name": filter.Text, "model_id": filter.Text, "model_type": filter.Text, "status": filter.Text, "source_run_id": filter.Text,
+			"experiment_id": filter.Text, "creation_timestamp": filter.Number, "last_updated_timestamp": filter.Number},
+			map[string]string{"creation_time": "creation_timestamp", "creation_timestamp_ms": "creation_timestamp", "last_updated_timestamp_ms": "last_updated_timestamp"}),
+		m, paramFamily(), tagFamily(),
 	}
 }
 
 // SearchModels finds logged models that are not deleted, by default the newest first.
 func (s *Service) SearchModels(ctx context.Context, q Query) ([]LoggedModel, string, error) {
-	tree, orders, from, err := read(q.Filter, q.OrderBy, modelSchema(), q.PageToken, q.mark())
+	tree, orders, from, err := read(q.Filter, q.OrderBy, modelDialect(), q.PageToken, q.mark())
 	if err != nil {
 		return nil, "", err
 	}
@@ -378,7 +399,13 @@ func (t *table) modelColumn(ref filter.Ref, all []LoggedModel, datasets []Datase
 				on := len(datasets) == 0 || slices.ContainsFunc(datasets, func(d DatasetRef) bool {
 					return d.Name == m.DatasetName && (d.Digest == "" || d.Digest == m.DatasetDigest)
 				})
-				if m.Key == ref.Key && on {
+				switch {
+				case m.Key != ref.Key || !on:
+				case ref.Of == filter.Min || (ref.Of == filter.Best && lowerIsBetter(m.Key)):
+					c.nums[i] = extreme(c.nums[i], m.Value, -1)
+				case ref.Of != filter.Last:
+					c.nums[i] = extreme(c.nums[i], m.Value, 1)
+				default:
 					c.nums[i] = plain(m.Value)
 				}
 			}

@@ -3,8 +3,10 @@ package filter
 import (
 	"cmp"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Texts makes the test of a comparison for texts that are there. Those that are not pass IS NULL alone; the caller sees to that, as it
@@ -20,6 +22,12 @@ func (c *Compare) Texts() func(v string) bool {
 	case ILike:
 		pattern := strings.ToLower(c.Text)
 		return func(v string) bool { return matchLike(pattern, strings.ToLower(v)) }
+	case RLike:
+		re, err := regexp.Compile(c.Text)
+		if err != nil { // only in a tree that was not parsed
+			return func(string) bool { return false }
+		}
+		return re.MatchString
 	case In, NotIn:
 		listed := make(map[string]bool, len(c.List))
 		for _, s := range c.List {
@@ -74,27 +82,29 @@ func (c *Compare) Range() (lo, hi float64) {
 
 // matchLike is SQL's LIKE without an escape character: % is any text, _ one character. It takes at most len(pattern)*len(s) steps.
 func matchLike(pattern, s string) bool {
-	p, v := []rune(pattern), []rune(s)
 	i, j, star, mark := 0, 0, -1, 0
-	for j < len(v) {
-		switch {
-		case i < len(p) && p[i] == '%':
+	for j < len(s) {
+		if i < len(pattern) && pattern[i] == '%' {
 			star, mark = i, j
 			i++
-		case i < len(p) && (p[i] == '_' || p[i] == v[j]):
-			i++
-			j++
-		case star >= 0:
-			mark++
-			i, j = star+1, mark
-		default:
+			continue
+		}
+		if i < len(pattern) {
+			v, n := utf8.DecodeRuneInString(s[j:])
+			p, m := utf8.DecodeRuneInString(pattern[i:])
+			if p == '_' || p == v && (v != utf8.RuneError || pattern[i:i+m] == s[j:j+n]) {
+				i, j = i+m, j+n
+				continue
+			}
+		}
+		if star < 0 {
 			return false
 		}
+		_, n := utf8.DecodeRuneInString(s[mark:])
+		mark += n
+		i, j = star+1, mark
 	}
-	for i < len(p) && p[i] == '%' {
-		i++
-	}
-	return i == len(p)
+	return strings.Trim(pattern[i:], "%") == ""
 }
 
 // Walk calls visit for each comparison of a tree.
