@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -244,15 +245,34 @@ func (e *Edge) uploadToRun(w http.ResponseWriter, req *http.Request) {
 }
 
 func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
+	if req.ContentLength > e.d.MaxUpload { // refused before a byte is read
+		e.fail(w, req, e.uploadError(&http.MaxBytesError{Limit: e.d.MaxUpload}))
+		return
+	}
 	if at.readOnly {
 		e.fail(w, req, errs.E(errs.Forbidden, "mlflow.upload", "the files of a model version never change", nil).WithHint("log the model again and register a new version"))
 		return
 	}
-	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, req.Body); err != nil {
-		e.fail(w, req, err)
+	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, e.bounded(w, req)); err != nil {
+		e.fail(w, req, e.uploadError(err))
 		return
 	}
 	e.reply(w, req, none{})
+}
+
+// bounded is the body of an upload, cut off at the largest size that is taken.
+func (e *Edge) bounded(w http.ResponseWriter, req *http.Request) io.Reader {
+	return http.MaxBytesReader(w, req.Body, e.d.MaxUpload)
+}
+
+// uploadError tells an upload that is too large from one that broke off.
+func (e *Edge) uploadError(err error) error {
+	var large *http.MaxBytesError
+	if !errors.As(err, &large) {
+		return err
+	}
+	return errs.E(errs.Exhausted, "mlflow.upload", fmt.Sprintf("the file is larger than %d MiB", e.d.MaxUpload>>20), nil).
+		WithHint("log it in parts, or raise max_upload_mb of the server")
 }
 
 func (e *Edge) deleteFiles(w http.ResponseWriter, req *http.Request) {

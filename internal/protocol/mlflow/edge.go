@@ -15,6 +15,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/tracking"
+	"github.com/modelyard/modelyard/internal/webhook"
 )
 
 // Version is the MLflow version whose protocol this is; its clients choose features by it.
@@ -24,10 +25,13 @@ const Version = "3.17.2"
 type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
+	Webhooks *webhook.Service
 	Files    *blob.Files
 	// Source finds the files behind the URI that a model version is made of.
 	Source func(ctx context.Context, uri string) (registry.Source, error)
-	Log    *slog.Logger
+	// MaxUpload is the largest artifact that is taken, in bytes.
+	MaxUpload int64
+	Log       *slog.Logger
 }
 
 // Edge serves the protocol.
@@ -49,10 +53,15 @@ const (
 	runWrite        httpx.Action = "run:write"
 	modelRead       httpx.Action = "model:read"
 	modelWrite      httpx.Action = "model:write"
+	webhookRead     httpx.Action = "webhook:read"
+	webhookWrite    httpx.Action = "webhook:write"
 )
 
 // Routes registers every path.
 func (e *Edge) Routes(r *httpx.Router) {
+	for _, prefix := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/v1/traces"} {
+		r.Errors(prefix, e.fail)
+	}
 	for _, base := range []string{"/api", "/ajax-api"} {
 		at := func(method, path string, a httpx.Action, h http.HandlerFunc) { r.Handle(method, base+path, a, h) }
 		e.experimentRoutes(at)
@@ -61,6 +70,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.registryRoutes(at)
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
+		e.webhookRoutes(at)
 		e.otherRoutes(at)
 	}
 	e.serverRoutes(r)
@@ -156,6 +166,9 @@ func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 		id := actor.Request(req.Context())
 		e.d.Log.Error("request failed", "request_id", id, "route", req.Pattern, "error", err)
 		msg = "internal error; look for the request id " + id + " in the server's log"
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="mlflow"`) // what its clients expect; Bearer is taken as well
 	}
 	httpx.WriteJSON(w, status, wireError{code, msg})
 }

@@ -39,7 +39,7 @@ func (e *Edge) otherRoutes(at registrar) {
 	})
 	for _, p := range []string{
 		"/2.0/mlflow/traces", "/3.0/mlflow/traces", "/2.0/mlflow/unified-traces", "/3.0/mlflow/scorers", "/3.0/mlflow/datasets",
-		"/2.0/mlflow/webhooks", "/3.0/mlflow/workspaces", "/3.0/mlflow/issues", "/3.0/mlflow/label-schemas", "/3.0/mlflow/review-queues",
+		"/3.0/mlflow/workspaces", "/3.0/mlflow/issues", "/3.0/mlflow/label-schemas", "/3.0/mlflow/review-queues",
 		"/3.0/mlflow/prompt-optimization", "/3.0/mlflow/gateway", "/2.0/mlflow-artifacts/mpu", "/2.0/mlflow-artifacts/presigned",
 	} {
 		at("", p, runWrite, e.notImplemented)
