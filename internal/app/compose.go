@@ -15,6 +15,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/scorer"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -90,8 +91,10 @@ func (s *Server) compose() ([]domain, error) {
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
-	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
-		Log: f.log.With("component", "mlflow")})
+	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
+	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)

@@ -181,6 +181,24 @@ func (e *Edge) runPlace(req *http.Request) (place, error) {
 	return place{root: tracking.RunRoot(id), path: q.Get("path")}, err
 }
 
+// getVersionArtifact is the browser's download of a file of a model version.
+func (e *Edge) getVersionArtifact(w http.ResponseWriter, req *http.Request) {
+	q, err := query(req)
+	if err == nil {
+		err = (&versionID{q.Get("name"), q.Get("version")}).check()
+	}
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	v, err := e.d.Registry.GetVersion(req.Context(), q.Get("name"), q.Get("version"))
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	e.send(w, req, v.FilesRoot(), q.Get("path"))
+}
+
 func (e *Edge) getModelFile(w http.ResponseWriter, req *http.Request) {
 	id := req.PathValue("model_id")
 	if _, err := e.d.Tracking.HasModel(req.Context(), id); err != nil {
@@ -250,7 +268,7 @@ func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
 		return
 	}
 	if at.readOnly {
-		e.fail(w, req, errs.E(errs.Forbidden, "mlflow.upload", "the files of a model version never change", nil).WithHint("log the model again and register a new version"))
+		e.fail(w, req, readOnlyFiles())
 		return
 	}
 	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, e.bounded(w, req)); err != nil {
@@ -278,7 +296,7 @@ func (e *Edge) uploadError(err error) error {
 func (e *Edge) deleteFiles(w http.ResponseWriter, req *http.Request) {
 	at, err := e.locate(req.Context(), req.PathValue("path"))
 	if err == nil && at.readOnly {
-		err = errs.E(errs.Forbidden, "mlflow.delete", "the files of a model version never change", nil)
+		err = readOnlyFiles()
 	}
 	if err == nil {
 		_, err = e.d.Files.Delete(req.Context(), at.root, at.path)
