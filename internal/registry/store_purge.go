@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/discard"
 )
@@ -22,47 +21,13 @@ func (s *Service) countDeletedModels(ctx context.Context) (n int64, err error) {
 
 func (s *Service) deletedVersions(ctx context.Context, q discard.Query) ([]discard.Item, error) {
 	const id = "(v.model_id || '/' || CAST(v.number AS TEXT))"
-	return s.queryDeleted(ctx, `SELECT `+id+`, m.name || ' version ' || CAST(v.number AS TEXT), 'model ' || m.name, 0, v.deleted_at, m.name || '/' || CAST(v.number AS TEXT)
-		FROM registry_version v JOIN registry_model m ON m.id = v.model_id WHERE v.deleted_at > 0 AND m.deleted_at = 0`, "model_version", "v.deleted_at", id, q)
+	return discard.Select(ctx, s.d.DB, "model_version", `SELECT `+id+`, m.name || ' version ' || CAST(v.number AS TEXT), 'model ' || m.name, 0, v.deleted_at, m.name || '/' || CAST(v.number AS TEXT)
+		FROM registry_version v JOIN registry_model m ON m.id = v.model_id WHERE v.deleted_at > 0 AND m.deleted_at = 0`, discard.Columns{At: "v.deleted_at", ID: id}, q)
 }
 
 func (s *Service) deletedModels(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return s.queryDeleted(ctx, `SELECT m.id, m.name, '', (SELECT count(*) FROM registry_version v WHERE v.model_id = m.id), m.deleted_at, m.name
-		FROM registry_model m WHERE m.deleted_at > 0`, "model", "m.deleted_at", "m.id", q)
-}
-
-func (s *Service) queryDeleted(ctx context.Context, query, kind, at, id string, q discard.Query) ([]discard.Item, error) {
-	args := []any{}
-	if len(q.IDs) > 0 {
-		query += " AND " + id + " IN (" + db.Placeholders(len(q.IDs)) + ")"
-		for _, v := range q.IDs {
-			args = append(args, v)
-		}
-	}
-	if !q.Before.IsZero() {
-		query += " AND " + at + " < ?"
-		args = append(args, clock.Micros(q.Before))
-	}
-	if q.After.ID != "" {
-		query += " AND (" + at + " < ? OR " + at + " = ? AND " + id + " < ?)"
-		args = append(args, q.After.At, q.After.At, q.After.ID)
-	}
-	rows, err := s.d.DB.Query(ctx, query+" ORDER BY "+at+" DESC, "+id+" DESC LIMIT ?", append(args, q.Limit)...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []discard.Item
-	for rows.Next() {
-		i := discard.Item{Kind: kind}
-		var deleted int64
-		if err := rows.Scan(&i.ID, &i.Name, &i.Parent, &i.Holds, &deleted, &i.Resource); err != nil {
-			return nil, err
-		}
-		i.DeletedAt = clock.FromMicros(deleted)
-		out = append(out, i)
-	}
-	return out, rows.Err()
+	return discard.Select(ctx, s.d.DB, "model", `SELECT m.id, m.name, '', (SELECT count(*) FROM registry_version v WHERE v.model_id = m.id), m.deleted_at, m.name
+		FROM registry_model m WHERE m.deleted_at > 0`, discard.Columns{At: "m.deleted_at", ID: "m.id"}, q)
 }
 
 // modelByID finds a model, deleted or not.

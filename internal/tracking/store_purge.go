@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/discard"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -29,54 +28,19 @@ func (st *store) countDeletedExperiments(ctx context.Context) (int64, error) {
 	return st.count(ctx, "SELECT count(*) FROM experiment WHERE lifecycle IN ('deleted', 'purging')")
 }
 
-// deleted runs a query for deleted things (columns: id, name, parent, holds, deletion), narrowed by q; at and id name two of them.
-func (st *store) deleted(ctx context.Context, kind, head, at, id string, q discard.Query) ([]discard.Item, error) {
-	query, args := head, []any{}
-	if len(q.IDs) > 0 {
-		query += " AND " + id + " IN (" + db.Placeholders(len(q.IDs)) + ")"
-		for _, v := range q.IDs {
-			args = append(args, v)
-		}
-	}
-	if !q.Before.IsZero() {
-		query += " AND " + at + " < ?"
-		args = append(args, clock.Micros(q.Before))
-	}
-	if q.After.ID != "" {
-		query += " AND (" + at + " < ? OR " + at + " = ? AND " + id + " < ?)"
-		args = append(args, q.After.At, q.After.At, q.After.ID)
-	}
-	rows, err := st.db.Query(ctx, query+" ORDER BY "+at+" DESC, "+id+" DESC LIMIT ?", append(args, q.Limit)...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []discard.Item
-	for rows.Next() {
-		i := discard.Item{Kind: kind}
-		var deleted int64
-		if err := rows.Scan(&i.ID, &i.Name, &i.Parent, &i.Holds, &deleted); err != nil {
-			return nil, err
-		}
-		i.DeletedAt, i.Resource = clock.FromMicros(deleted), i.ID
-		out = append(out, i)
-	}
-	return out, rows.Err()
-}
-
 func (st *store) deletedRuns(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return st.deleted(ctx, "run", `SELECT r.id, r.name, 'experiment ' || e.name, 0, r.deleted_at FROM run r JOIN experiment e ON e.id = r.exp
-		WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'`, "r.deleted_at", "r.id", q)
+	return discard.Select(ctx, st.db, "run", `SELECT r.id, r.name, 'experiment ' || e.name, 0, r.deleted_at, r.id FROM run r JOIN experiment e ON e.id = r.exp
+		WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'`, discard.Columns{At: "r.deleted_at", ID: "r.id"}, q)
 }
 
 func (st *store) deletedModels(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return st.deleted(ctx, "logged_model", `SELECT m.id, m.name, 'experiment ' || e.name, 0, m.deleted_at FROM logged_model m JOIN experiment e ON e.id = m.exp
-		WHERE m.deleted_at > 0 AND e.lifecycle = 'active'`, "m.deleted_at", "m.id", q)
+	return discard.Select(ctx, st.db, "logged_model", `SELECT m.id, m.name, 'experiment ' || e.name, 0, m.deleted_at, m.id FROM logged_model m JOIN experiment e ON e.id = m.exp
+		WHERE m.deleted_at > 0 AND e.lifecycle = 'active'`, discard.Columns{At: "m.deleted_at", ID: "m.id"}, q)
 }
 
 func (st *store) deletedExperiments(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return st.deleted(ctx, "experiment", `SELECT CAST(e.id AS TEXT), e.name, '', (SELECT count(*) FROM run r WHERE r.exp = e.id), e.updated_at FROM experiment e
-		WHERE e.lifecycle IN ('deleted', 'purging')`, "e.updated_at", "CAST(e.id AS TEXT)", q)
+	return discard.Select(ctx, st.db, "experiment", `SELECT CAST(e.id AS TEXT), e.name, '', (SELECT count(*) FROM run r WHERE r.exp = e.id), e.updated_at, CAST(e.id AS TEXT) FROM experiment e
+		WHERE e.lifecycle IN ('deleted', 'purging')`, discard.Columns{At: "e.updated_at", ID: "CAST(e.id AS TEXT)"}, q)
 }
 
 func (st *store) idsOfExperiment(ctx context.Context, table string, exp int64, after string, limit int) ([]string, error) {
@@ -218,4 +182,13 @@ func (st *store) checkRestorable(tx *db.Tx, exp int64) error {
 		return nil
 	}
 	return err
+}
+
+func (st *store) modelExperiment(ctx context.Context, modelID string) (string, error) {
+	var exp int64
+	err := st.db.QueryRow(ctx, "SELECT exp FROM logged_model WHERE id = ?", modelID).Scan(&exp)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", noModel(modelID)
+	}
+	return strconv.FormatInt(exp, 10), err
 }

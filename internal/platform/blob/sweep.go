@@ -197,3 +197,21 @@ func (f *Files) Usage(ctx context.Context, root string) (files, bytes int64, err
 	err = f.db.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM file WHERE root = ?", root).Scan(&files, &bytes)
 	return files, bytes, err
 }
+
+// NamesOf lists at most limit files with some contents, as root/path.
+func (f *Files) NamesOf(ctx context.Context, d Digest, limit int) ([]string, error) {
+	rows, err := f.db.Query(ctx, "SELECT root, path FROM file WHERE digest = ? ORDER BY root, path LIMIT ?", string(d), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	out := []string{}
+	for rows.Next() {
+		var root, p string
+		if err := rows.Scan(&root, &p); err != nil {
+			return nil, err
+		}
+		out = append(out, root+"/"+p)
+	}
+	return out, rows.Err()
+}
