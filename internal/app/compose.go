@@ -53,7 +53,9 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
 	var watched *monitor.Service
-	data := dataset.New(dataset.Deps{Users: func(ctx context.Context, name string, version int64) ([]string, error) { return baselineOf(ctx, watched, name, version) }, DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	data := dataset.New(dataset.Deps{Users: func(ctx context.Context, name string, version int64) ([]string, error) {
+		return baselineOf(ctx, watched, name, version)
+	}, DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
 	data.Routes(f.router)
 	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
 
