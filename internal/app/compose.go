@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"os/user"
+	"slices"
 
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
@@ -51,7 +53,10 @@ func (s *Server) compose() ([]domain, error) {
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
-	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	var watched *monitor.Service
+	data := dataset.New(dataset.Deps{Users: func(ctx context.Context, name string, version int64) ([]string, error) {
+		return baselineOf(ctx, watched, name, version)
+	}, DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
 	data.Routes(f.router)
 	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
 
@@ -68,7 +73,7 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
-	watched := s.watch(served, track, models, data, gates)
+	watched = s.watch(served, track, models, data, gates)
 	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
@@ -96,6 +101,8 @@ func (s *Server) compose() ([]domain, error) {
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
+
+	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)

@@ -184,7 +184,7 @@ func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 		code, status = coded.code, coded.status
 	}
 	msg := describe(err)
-	if kind == errs.Internal && coded == nil {
+	if kind == errs.Internal && coded == nil && !errs.IsPublic(err) {
 		id := actor.Request(req.Context())
 		e.d.Log.Error("request failed", "request_id", id, "route", req.Pattern, "error", err)
 		msg = "internal error; look for the request id " + id + " in the server's log"
