@@ -7,6 +7,9 @@ const (
 	EventRunEnded          = "tracking.run.ended"
 	EventInputsLogged      = "tracking.run.inputs_logged"
 	EventModelLogged       = "tracking.model.logged"
+	EventRunImported       = "tracking.run.imported"
+	EventRunsMoved         = "tracking.run.moved"
+	EventExperimentMerged  = "tracking.experiment.merged"
 )
 
 type experimentCreated struct {
@@ -45,4 +48,18 @@ type modelLogged struct {
 	RunID        string `json:"run_id"`
 	ExperimentID string `json:"experiment_id"`
 	Name         string `json:"name"`
+}
+
+type runsMoved struct {
+	RunIDs []string `json:"run_ids"`
+	From   []string `json:"from"`
+	To     string   `json:"experiment_id"`
+	Models int64    `json:"models"`
+}
+
+type experimentMerged struct {
+	ExperimentID string `json:"experiment_id"`
+	Into         string `json:"into"`
+	Runs         int64  `json:"runs"`
+	Models       int64  `json:"models"`
 }
