@@ -379,7 +379,12 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	if err != nil {
 		return nil, err
 	}
-	v := &ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
+	v := viewModel(m)
+	return &v, nil
+}
+
+func viewModel(m LoggedModel) ModelView {
+	v := ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
 		Metrics: map[string]Number{}, Params: map[string]string{}, Tags: tagMap(m.Tags), ArtifactURI: m.ArtifactURI()}
 	for _, x := range m.Metrics {
 		v.Metrics[x.Key] = Number(x.Value)
@@ -387,7 +392,7 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	for _, p := range m.Params {
 		v.Params[p.Key] = p.Value
 	}
-	return v, nil
+	return v
 }
 
 // contentHTTP streams a file as an attachment in a sandbox: what users upload is never shown as a page of this server.

@@ -19,6 +19,7 @@ func (s *Service) noteRoutes(r *httpx.Router) {
 	httpx.Delete(r, "/api/v1/experiments/{id}/views/{view}", "experiment:write", "Forget a view", s.deleteViewHTTP)
 	httpx.Patch(r, "/api/v1/runs/{id}", "run:write", "Change the name or the note of a run", s.editRunHTTP)
 	httpx.Post(r, "/api/v1/runs/tags", "run:write", "Set and remove tags of several runs at once", s.tagRunsHTTP)
+	httpx.Post(r, "/api/v1/logged-models/search", "run:read", "Search the logged models of experiments", s.searchModelsHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/files/preview", "run:read", "The beginning of a run's file: rows of CSV and Parquet, text of others", s.previewHTTP)
 }
 

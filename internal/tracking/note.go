@@ -198,7 +198,7 @@ func (s *Service) EditRun(ctx context.Context, runID string, ed RunEdit) (Run, e
 
 func (s *Service) noteRun(tx *db.Tx, r runRow, text string) error {
 	if text != "" {
-		return s.st.setTag(tx, r.exp, r.num, Tag{TagNote, text})
+		return s.st.setTag(tx, r, Tag{TagNote, text})
 	}
 	if err := s.st.deleteTag(tx, r, TagNote); err != nil && !errs.Is(err, errs.NotFound) {
 		return err
@@ -228,31 +228,21 @@ func (g RunTagging) validate() error {
 	return c.Err("tracking.tag_runs", "the tags are not valid")
 }
 
-// TagRuns sets and removes tags of several active runs, all or nothing. Kinds: Invalid, NotFound.
+// TagRuns sets and removes tags of several active runs. Each run is changed whole or not at all, and one that cannot be changed does not
+// keep the others from it: doing it again is harmless. Kinds: Invalid, NotFound.
 func (s *Service) TagRuns(ctx context.Context, g RunTagging) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		for _, runID := range g.RunIDs {
-			r, err := s.st.findRun(tx, runID)
-			if err != nil {
-				return err
-			}
-			if r.lifecycle != Active {
-				return errs.Invalidf("tracking.run", "The run %s must be in the 'active' state. Current state is %s.", runID, r.lifecycle)
-			}
-			if err := s.tagRun(ctx, tx, r, g); err != nil {
-				return err
-			}
-		}
-		return nil
+	_, err := eachRun(ctx, g.RunIDs, func(ctx context.Context, runID string) error {
+		return s.onRun(ctx, runID, ViewActive, func(tx *db.Tx, r runRow) error { return s.tagRun(ctx, tx, r, g) })
 	})
+	return err
 }
 
 func (s *Service) tagRun(ctx context.Context, tx *db.Tx, r runRow, g RunTagging) error {
 	for _, t := range g.Set {
-		if err := s.st.setTag(tx, r.exp, r.num, t); err != nil {
+		if err := s.st.setTag(tx, r, t); err != nil {
 			return err
 		}
 		if t.Key == TagRunName && t.Value != "" { // the name and its mirror stay one

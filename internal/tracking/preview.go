@@ -179,15 +179,15 @@ func (v *FilePreview) parquet(ctx context.Context, r io.ReaderAt, rows int) {
 	for i := range head.Frame.Rows() {
 		row := make([]any, 0, len(v.Columns))
 		for _, c := range head.Frame.Columns() {
-			row = append(row, cell(c.Value(i)))
+			row = append(row, jsonValue(c.Value(i)))
 		}
 		v.Rows = append(v.Rows, row)
 	}
 	v.Truncated = head.Rows > int64(len(v.Rows))
 }
 
-// cell is a value as JSON can hold it.
-func cell(v any) any {
+// jsonValue is a value as JSON can hold it.
+func jsonValue(v any) any {
 	switch v := v.(type) {
 	case string:
 		return clipCell(v)
