@@ -137,8 +137,8 @@ func parseFilter(in string) (node, error) {
 	if len(in) > maxFilter {
 		return nil, badFilter("it is longer than %d bytes", maxFilter)
 	}
-	if !utf8.ValidString(in) {
-		return nil, badFilter("it is not UTF-8")
+	if !utf8.ValidString(in) || strings.IndexByte(in, 0) >= 0 {
+		return nil, badFilter("it is not plain UTF-8")
 	}
 	p := &parser{in: in}
 	if err := p.next(); err != nil || p.tok.kind == tokEnd {

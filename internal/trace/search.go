@@ -104,6 +104,7 @@ func (s *Service) plan(q Query) (*plan, error) {
 	if len(q.ExperimentIDs) > MaxExperiments {
 		return nil, errs.Invalidf("trace.search", "a search takes at most %d experiments, got %d", MaxExperiments, len(q.ExperimentIDs)).WithField("experiment_ids", "expected fewer ids")
 	}
+	experiments := slices.DeleteFunc(slices.Clone(q.ExperimentIDs), func(id string) bool { return !idPattern.MatchString(id) })
 	tree, err := parseFilter(q.Filter)
 	if err != nil {
 		return nil, err
@@ -112,8 +113,8 @@ func (s *Service) plan(q Query) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{tree: tree, where: "experiment_id IN (" + db.Placeholders(len(q.ExperimentIDs)) + ")", args: anys(q.ExperimentIDs)}
-	if len(q.ExperimentIDs) == 0 {
+	p := &plan{tree: tree, where: "experiment_id IN (" + db.Placeholders(len(experiments)) + ")", args: anys(experiments)}
+	if len(experiments) == 0 {
 		p.where = "1 = 0"
 	}
 	for _, o := range orders {
@@ -142,6 +143,9 @@ func (s *Service) plan(q Query) (*plan, error) {
 		case float64:
 			c.Values[i] = int64(v)
 		case string:
+			if strings.IndexByte(v, 0) >= 0 {
+				return nil, errs.Invalidf("trace.search", "page_token is not one that this server gave out")
+			}
 		default:
 			return nil, errs.Invalidf("trace.search", "page_token is not one that this server gave out")
 		}

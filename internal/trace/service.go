@@ -5,6 +5,7 @@ import (
 	"embed"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -404,7 +405,7 @@ type Deletion struct {
 
 func (d Deletion) validate() error {
 	switch {
-	case d.ExperimentID == "":
+	case !idPattern.MatchString(d.ExperimentID):
 		return errs.Invalidf("trace.delete", "Missing value for required parameter 'experiment_id'").WithField("experiment_id", "expected an id")
 	case d.Before == nil && len(d.IDs) == 0:
 		return errs.Invalidf("trace.delete", "Either `max_timestamp_millis` or `trace_ids` must be specified.")
@@ -424,6 +425,12 @@ func (d Deletion) validate() error {
 func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
 	if err := d.validate(); err != nil {
 		return 0, err
+	}
+	if len(d.IDs) > 0 {
+		d.IDs = slices.DeleteFunc(slices.Clone(d.IDs), func(id string) bool { return !idPattern.MatchString(id) })
+		if len(d.IDs) == 0 { // none that could be here
+			return 0, nil
+		}
 	}
 	total, left := int64(0), d.Max
 	for {

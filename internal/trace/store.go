@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,9 @@ func encode(v any) (string, error) {
 
 // find reads a trace inside a transaction; nil when there is none.
 func find(tx *db.Tx, id string) (*Trace, error) {
+	if !idPattern.MatchString(id) { // no text that a database cannot take
+		return nil, nil
+	}
 	t, err := scanTrace(tx.QueryRow("SELECT "+columns+" FROM trace WHERE id = ?", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -111,6 +115,9 @@ func mustFind(tx *db.Tx, id string) (*Trace, error) {
 }
 
 func (s store) get(ctx context.Context, id string) (Trace, error) {
+	if !idPattern.MatchString(id) {
+		return Trace{}, noTrace(id)
+	}
 	t, err := scanTrace(s.db.QueryRow(ctx, "SELECT "+columns+" FROM trace WHERE id = ?", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, noTrace(id)
@@ -120,6 +127,7 @@ func (s store) get(ctx context.Context, id string) (Trace, error) {
 
 // many reads the traces of some ids, in the order of the ids; unknown ones are left out.
 func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !idPattern.MatchString(id) })
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -310,6 +318,9 @@ func putAssessment(tx *db.Tx, a *Assessment) error {
 }
 
 func findAssessment(tx *db.Tx, traceID, id string) (*Assessment, error) {
+	if !idPattern.MatchString(id) {
+		return nil, nil
+	}
 	a, err := scanAssessment(tx.QueryRow("SELECT "+assessmentColumns+" FROM trace_assessment WHERE id = ? AND trace_id = ?", id, traceID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

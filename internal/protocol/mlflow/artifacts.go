@@ -13,6 +13,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -36,6 +37,7 @@ const versionsFolder = "versions"
 type place struct {
 	root, path string
 	readOnly   bool
+	trace      *trace.Trace // whose files these are
 }
 
 // locate finds the place that a client means by a path: <experiment>/<run>/artifacts/<path> or
@@ -68,6 +70,8 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 			return place{}, nothing
 		}
 		return place{root: tracking.RunRoot(part[1]), path: strings.Join(part[3:], "/")}, nil
+	case len(part) >= 4 && part[1] == "traces" && part[3] == "artifacts":
+		return e.tracePlace(ctx, part[0], part[2], strings.Join(part[4:], "/"))
 	case len(part) >= 4 && part[1] == "models" && part[3] == "artifacts":
 		exp, err := e.d.Tracking.HasModel(ctx, part[2])
 		if err != nil {
@@ -152,6 +156,10 @@ func (e *Edge) download(w http.ResponseWriter, req *http.Request) {
 	at, err := e.locate(req.Context(), req.PathValue("path"))
 	if err != nil {
 		e.fail(w, req, err)
+		return
+	}
+	if at.trace != nil && at.path == traceFile {
+		e.sendTraceData(w, req, at.trace.ID)
 		return
 	}
 	e.send(w, req, at.root, at.path)
@@ -251,6 +259,9 @@ func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
 	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, req.Body); err != nil {
 		e.fail(w, req, err)
 		return
+	}
+	if at.trace != nil && at.path == traceFile {
+		e.readTraceFile(req.Context(), *at.trace)
 	}
 	e.reply(w, req, none{})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -24,6 +25,7 @@ const Version = "3.17.2"
 type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
+	Traces   *trace.Service
 	Files    *blob.Files
 	// Source finds the files behind the URI that a model version is made of.
 	Source func(ctx context.Context, uri string) (registry.Source, error)
@@ -61,6 +63,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.registryRoutes(at)
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
+		e.traceRoutes(at)
 		e.otherRoutes(at)
 	}
 	e.serverRoutes(r)

@@ -13,7 +13,7 @@ func (e *Edge) serverRoutes(r *httpx.Router) {
 	r.Handle("GET", "/version", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, Version) })
 	r.Handle("GET", "/health", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, "OK") })
 	r.Handle("GET", "/get-artifact", runRead, e.getArtifact)
-	r.Handle("POST", "/v1/traces", runWrite, e.notImplemented)
+	r.Handle("POST", "/v1/traces", traceWrite, e.exportTraces)
 }
 
 func text(w http.ResponseWriter, s string) {
@@ -38,7 +38,7 @@ func (e *Edge) otherRoutes(at registrar) {
 		e.reply(w, req, serverInfo{StoreType: "SqlStore", Features: map[string]bool{"gateway": false}})
 	})
 	for _, p := range []string{
-		"/2.0/mlflow/traces", "/3.0/mlflow/traces", "/2.0/mlflow/unified-traces", "/3.0/mlflow/scorers", "/3.0/mlflow/datasets",
+		"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details", "/3.0/mlflow/scorers", "/3.0/mlflow/datasets",
 		"/2.0/mlflow/webhooks", "/3.0/mlflow/workspaces", "/3.0/mlflow/issues", "/3.0/mlflow/label-schemas", "/3.0/mlflow/review-queues",
 		"/3.0/mlflow/prompt-optimization", "/3.0/mlflow/gateway", "/2.0/mlflow-artifacts/mpu", "/2.0/mlflow-artifacts/presigned",
 	} {
