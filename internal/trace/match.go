@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/modelyard/modelyard/internal/platform/filter"
 )
 
 // candidate is a trace that a filter is tried on; what the filter needs beside the row is read when it is needed.
@@ -53,64 +55,67 @@ func matches(n node, c *candidate) (bool, error) {
 	return false, nil
 }
 
-func onSpan(c *compare) bool { return c.on == ofSpan || (c.on == ofTrace && c.key == "text") }
+func onSpan(c *compare) bool {
+	return c.Ref.Entity == ofSpan || (c.Ref.Entity == ofTrace && c.Ref.Key == "text")
+}
 
 func (c *candidate) one(k *compare) bool {
-	switch k.on {
+	switch k.Ref.Entity {
 	case ofTrace:
 		return c.attribute(k)
 	case ofTag:
-		v, ok := c.Tags[k.key]
-		if k.key == TagPrompts && !ok && len(c.prompts) > 0 {
+		v, ok := c.Tags[k.Ref.Key]
+		if k.Ref.Key == TagPrompts && !ok && len(c.prompts) > 0 {
 			v, ok = strings.Join(c.prompts, ","), true
 		}
-		return k.text1(v, ok)
+		return k.text(v, ok)
 	case ofMetadata:
-		v, ok := c.Metadata[k.key]
-		return k.text1(v, ok)
+		v, ok := c.Metadata[k.Ref.Key]
+		return k.text(v, ok)
 	case ofIssue:
-		return slices.ContainsFunc(c.Assessments, func(a Assessment) bool { return a.Kind == Issue && a.Name == k.text })
+		return slices.ContainsFunc(c.Assessments, func(a Assessment) bool { return a.Kind == Issue && a.Name == k.Text })
 	}
 	return c.assessed(k)
 }
 
 func (c *candidate) attribute(k *compare) bool {
-	switch k.key {
+	switch k.Ref.Key {
 	case "timestamp_ms":
-		return k.number1(float64(c.Start.UnixMilli()))
+		return k.number(float64(c.Start.UnixMilli()), true)
 	case "execution_time_ms":
-		return c.Duration != nil && k.number1(float64(c.Duration.Milliseconds()))
+		return k.number(float64(c.millis()), c.Duration != nil)
 	case "end_time_ms":
-		return k.number1(float64(c.endMillis()))
+		return k.number(float64(c.Start.UnixMilli()+c.millis()), true)
 	case "request_id":
-		return k.text1(c.ID, true)
+		return k.text(c.ID, true)
 	case "status":
-		return k.text1(string(c.State), true)
+		return k.text(string(c.State), true)
 	case "client_request_id":
-		return k.text1(c.ClientRequestID, c.ClientRequestID != "")
+		return k.text(c.ClientRequestID, c.ClientRequestID != "")
 	case "name":
-		return k.text1(c.Name, c.Name != "")
+		return k.text(c.Name, c.Name != "")
 	case "session_id":
-		return k.text1(c.Metadata[MetaSession], c.Metadata[MetaSession] != "")
+		return k.text(c.Metadata[MetaSession], c.Metadata[MetaSession] != "")
 	case "experiment_id":
-		return k.text1(c.ExperimentID, true)
+		return k.text(c.ExperimentID, true)
 	case "prompt":
-		return slices.Contains(c.prompts, k.text)
+		return slices.Contains(c.prompts, k.Text)
 	case "run_id":
-		if v := c.RunID(); v != "" && k.text1(v, true) {
-			return true
+		runs := c.runs
+		if v := c.RunID(); v != "" {
+			runs = append(slices.Clip(runs), v)
 		}
-		return slices.ContainsFunc(c.runs, func(r string) bool { return k.text1(r, true) })
+		return (len(runs) == 0 && k.Op == filter.IsNull) || slices.ContainsFunc(runs, func(r string) bool { return k.text(r, true) })
 	}
 	return false
 }
 
-func (t *Trace) endMillis() int64 {
-	end := t.Start.UnixMilli()
-	if t.Duration != nil {
-		end += t.Duration.Milliseconds()
+// millis is the duration, 0 while it runs.
+func (t *Trace) millis() int64 {
+	if t.Duration == nil {
+		return 0
 	}
-	return end
+	return t.Duration.Milliseconds()
 }
 
 // assessed: some valid assessment of that name has such a value.
@@ -118,121 +123,53 @@ func (c *candidate) assessed(k *compare) bool {
 	there := false
 	for i := range c.Assessments {
 		a := &c.Assessments[i]
-		if !a.Valid || string(a.Kind) != string(k.on) || a.Name != k.key {
+		if !a.Valid || string(a.Kind) != string(k.Ref.Entity) || a.Name != k.Ref.Key {
 			continue
 		}
 		there = true
-		if k.op != "IS NULL" && k.value1(a) {
+		if k.Op != filter.IsNull && k.value1(a) {
 			return true
 		}
 	}
-	return k.op == "IS NULL" && !there
+	return k.Op == filter.IsNull && !there
 }
 
 func (k *compare) value1(a *Assessment) bool {
-	if k.op == "IS NOT NULL" {
+	if k.Op == filter.NotNull {
 		return true
 	}
-	if k.isNum {
+	if k.Numeric {
 		f, ok := a.number()
-		if !ok {
-			return k.op == "!="
-		}
-		return k.number1(f)
+		return (ok && k.numbers(f)) || (!ok && (k.Op == filter.Ne || k.Op == filter.NotIn))
 	}
-	return k.text1(plain(a.Value), true)
+	return k.texts(plain(a.Value))
 }
 
-func (k *compare) number1(v float64) bool {
-	switch k.op {
-	case "=":
-		return v == k.number
-	case "!=":
-		return v != k.number
-	case "<":
-		return v < k.number
-	case "<=":
-		return v <= k.number
-	case ">":
-		return v > k.number
-	case ">=":
-		return v >= k.number
-	}
-	return false
-}
-
-func (k *compare) text1(v string, there bool) bool {
+// text tries a text that may not be there.
+func (k *compare) text(v string, there bool) bool {
 	if !there {
-		return k.op == "IS NULL"
+		return k.Op == filter.IsNull
 	}
-	switch k.op {
-	case "=":
-		return v == k.text
-	case "!=":
-		return v != k.text
-	case "LIKE":
-		return like(k.text, v)
-	case "ILIKE":
-		return like(strings.ToLower(k.text), strings.ToLower(v))
-	case "RLIKE":
-		return k.re.MatchString(v)
-	case "IN":
-		return slices.Contains(k.list, v)
-	case "NOT IN":
-		return !slices.Contains(k.list, v)
-	case "IS NOT NULL":
-		return true
-	}
-	return false
+	return k.Op != filter.IsNull && k.texts(v)
 }
 
-// like is SQL's LIKE without an escape character: % is any text, _ one character. Texts without wildcards inside are looked for directly,
-// as span contents are long.
-func like(pattern, s string) bool {
-	if inner := strings.Trim(pattern, "%"); !strings.ContainsAny(inner, "%_") {
-		open, shut := strings.HasPrefix(pattern, "%"), strings.HasSuffix(pattern, "%")
-		switch {
-		case open && shut:
-			return strings.Contains(s, inner)
-		case open:
-			return strings.HasSuffix(s, inner)
-		case shut:
-			return strings.HasPrefix(s, inner)
-		}
-		return s == inner
+// number tries a number that may not be there.
+func (k *compare) number(v float64, there bool) bool {
+	if !there {
+		return k.Op == filter.IsNull
 	}
-	p, v := []rune(pattern), []rune(s)
-	i, j, star, mark := 0, 0, -1, 0
-	for j < len(v) {
-		switch {
-		case i < len(p) && p[i] == '%':
-			star, mark = i, j
-			i++
-		case i < len(p) && (p[i] == '_' || p[i] == v[j]):
-			i++
-			j++
-		case star >= 0:
-			mark++
-			i, j = star+1, mark
-		default:
-			return false
-		}
-	}
-	for i < len(p) && p[i] == '%' {
-		i++
-	}
-	return i == len(p)
+	return k.Op != filter.IsNull && k.numbers(v)
 }
 
 // someSpan: one span passes all comparisons. When names, types and states are all that is asked for, the shapes answer.
 func (c *candidate) someSpan(ks []*compare) (bool, error) {
 	shallow := !c.shapes.Over && !slices.ContainsFunc(ks, func(k *compare) bool {
-		return k.on != ofSpan || k.key == "content" || strings.HasPrefix(k.key, "attributes.")
+		return k.Ref.Entity != ofSpan || k.Ref.Key == "content" || strings.HasPrefix(k.Ref.Key, "attributes.")
 	})
 	if shallow {
 		return slices.ContainsFunc(c.shapes.List, func(s shape) bool {
 			for _, k := range ks {
-				if !k.text1(map[string]string{"name": s.Name, "type": s.Type, "status": s.Status}[k.key], true) {
+				if !k.text(map[string]string{"name": s.Name, "type": s.Type, "status": s.Status}[k.Ref.Key], true) {
 					return false
 				}
 			}
@@ -259,17 +196,17 @@ func (c *candidate) someSpan(ks []*compare) (bool, error) {
 
 func spanPasses(s *Span, k *compare) bool {
 	switch {
-	case k.on == ofTrace || k.key == "content":
-		return k.text1(s.content(), true)
-	case k.key == "name":
-		return k.text1(s.Name, true)
-	case k.key == "type":
-		return k.text1(s.Type(), true)
-	case k.key == "status":
-		return k.text1(string(s.Status), true)
+	case k.Ref.Entity == ofTrace || k.Ref.Key == "content":
+		return k.text(s.content(), true)
+	case k.Ref.Key == "name":
+		return k.text(s.Name, true)
+	case k.Ref.Key == "type":
+		return k.text(s.Type(), true)
+	case k.Ref.Key == "status":
+		return k.text(string(s.Status), true)
 	}
-	v := s.Get(strings.TrimPrefix(k.key, "attributes."))
-	return k.text1(plain(v), v != nil)
+	v := s.Get(strings.TrimPrefix(k.Ref.Key, "attributes."))
+	return k.text(plain(v), v != nil)
 }
 
 // content is a span as text: its name, its attributes and what happened in it.
@@ -292,9 +229,9 @@ type needs struct{ assessments, links bool }
 func needsOf(n node) (out needs) {
 	walk(n, func(c *compare) {
 		switch {
-		case c.on == ofFeedback || c.on == ofExpectation || c.on == ofIssue:
+		case c.Ref.Entity == ofFeedback || c.Ref.Entity == ofExpectation || c.Ref.Entity == ofIssue:
 			out.assessments = true
-		case c.on == ofTrace && (c.key == "run_id" || c.key == "prompt"), c.on == ofTag && c.key == TagPrompts:
+		case c.Ref.Entity == ofTrace && (c.Ref.Key == "run_id" || c.Ref.Key == "prompt"), c.Ref.Entity == ofTag && c.Ref.Key == TagPrompts:
 			out.links = true
 		}
 	})

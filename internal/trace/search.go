@@ -13,6 +13,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/page"
 )
 
@@ -118,14 +119,16 @@ func (s *Service) plan(q Query) (*plan, error) {
 		p.where = "1 = 0"
 	}
 	for _, o := range orders {
-		p.keys = append(p.keys, s.sortKeys(o)...)
+		p.keys = append(p.keys, s.sortKeys(o.Ref.Key, o.Desc)...)
 	}
-	has := func(key string) bool { return slices.ContainsFunc(orders, func(o order) bool { return o.key == key }) }
+	has := func(key string) bool {
+		return slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref.Key == key })
+	}
 	if !has("timestamp_ms") {
-		p.keys = append(p.keys, s.sortKeys(order{"timestamp_ms", true})...)
+		p.keys = append(p.keys, s.sortKeys("timestamp_ms", true)...)
 	}
 	if !has("request_id") {
-		p.keys = append(p.keys, s.sortKeys(order{"request_id", false})...)
+		p.keys = append(p.keys, s.sortKeys("request_id", false)...)
 	}
 	s.narrow(p, tree)
 	if q.PageToken == "" {
@@ -165,27 +168,27 @@ func missing(empty bool) any {
 }
 
 // sortKeys: values that are not there come last whatever the direction.
-func (s *Service) sortKeys(o order) []sortKey {
+func (s *Service) sortKeys(key string, desc bool) []sortKey {
 	text := func(column string, value func(t *Trace) any) sortKey {
 		if s.d.DB.Engine() == db.Postgres {
 			column += ` COLLATE "C"`
 		}
-		return sortKey{column, o.desc, true, value}
+		return sortKey{column, desc, true, value}
 	}
-	switch o.key {
+	switch key {
 	case "timestamp_ms":
-		return []sortKey{{"started_at", o.desc, false, func(t *Trace) any { return clock.Micros(t.Start) }}}
+		return []sortKey{{"started_at", desc, false, func(t *Trace) any { return clock.Micros(t.Start) }}}
 	case "execution_time_ms":
 		return []sortKey{
 			{"CASE WHEN duration_us < 0 THEN 1 ELSE 0 END", false, false, func(t *Trace) any { return missing(t.Duration == nil) }},
-			{"duration_us", o.desc, false, func(t *Trace) any {
+			{"duration_us", desc, false, func(t *Trace) any {
 				if t.Duration == nil {
 					return int64(-1)
 				}
 				return t.Duration.Microseconds()
 			}}}
 	case "end_time_ms":
-		return []sortKey{{"(started_at + CASE WHEN duration_us < 0 THEN 0 ELSE duration_us END)", o.desc, false, func(t *Trace) any {
+		return []sortKey{{"(started_at + CASE WHEN duration_us < 0 THEN 0 ELSE duration_us END)", desc, false, func(t *Trace) any {
 			end := clock.Micros(t.Start)
 			if t.Duration != nil {
 				end += t.Duration.Microseconds()
@@ -227,34 +230,38 @@ func (s *Service) condition(c *compare) (string, []any) {
 	}
 	quotedText := func(v string) string { t, _ := encode(v); return t } // a string always encodes
 	switch {
-	case c.on == ofTrace && c.key == "timestamp_ms" && c.op != "!=" && c.number == math.Trunc(c.number) && math.Abs(c.number) < 1<<43:
-		return "started_at " + c.op + " ?", []any{int64(c.number) * 1000}
-	case c.on == ofTrace && c.op == "=" && c.key == "status":
-		return "state = ?", []any{c.text}
-	case c.on == ofTrace && c.op == "=" && c.key == "name":
-		return "name = ?", []any{c.text}
-	case c.on == ofTrace && c.op == "=" && c.key == "request_id":
-		return "id = ?", []any{c.text}
-	case c.on == ofTrace && c.op == "IN" && c.key == "request_id":
-		return "id IN (" + db.Placeholders(len(c.list)) + ")", anys(c.list)
-	case c.on == ofTrace && c.op == "=" && c.key == "client_request_id":
-		return "client_request_id = ?", []any{c.text}
-	case c.on == ofTrace && c.op == "=" && c.key == "run_id":
-		return "(run_id = ? OR id IN (SELECT trace_id FROM trace_link WHERE kind = 'run' AND target = ?))", []any{c.text, c.text}
-	case c.on == ofTrace && c.key == "prompt":
-		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target = ?)", []any{c.text}
-	case c.on == ofTag && c.op == "=" && c.key != TagPrompts:
-		return contains("tags"), []any{quotedText(c.key) + ":" + quotedText(c.text)}
-	case c.on == ofTag && c.op == "IS NOT NULL" && c.key != TagPrompts:
-		return contains("tags"), []any{quotedText(c.key) + ":"}
-	case c.on == ofMetadata && c.op == "=":
-		return contains("metadata"), []any{quotedText(c.key) + ":" + quotedText(c.text)}
-	case c.on == ofSpan && c.op == "=" && (c.key == "name" || c.key == "type"):
-		return "(" + contains("shapes") + " OR " + contains("shapes") + ")", []any{`"` + c.key[:1] + `":` + quotedText(c.text), `"o":true`}
-	case (c.on == ofFeedback || c.on == ofExpectation) && c.op != "IS NULL":
-		return "EXISTS (SELECT 1 FROM trace_assessment a WHERE a.trace_id = trace.id AND a.kind = ? AND a.name = ?)", []any{string(c.on), c.key}
+	case c.Ref.Entity == ofTrace && c.Ref.Key == "timestamp_ms" && isRange(c.Op) && c.Number == math.Trunc(c.Number) && math.Abs(c.Number) < 1<<43:
+		return "started_at " + string(c.Op) + " ?", []any{int64(c.Number) * 1000}
+	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "status":
+		return "state = ?", []any{c.Text}
+	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "name":
+		return "name = ?", []any{c.Text}
+	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "request_id":
+		return "id = ?", []any{c.Text}
+	case c.Ref.Entity == ofTrace && c.Op == filter.In && c.Ref.Key == "request_id":
+		return "id IN (" + db.Placeholders(len(c.List)) + ")", anys(c.List)
+	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "client_request_id":
+		return "client_request_id = ?", []any{c.Text}
+	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "run_id":
+		return "(run_id = ? OR id IN (SELECT trace_id FROM trace_link WHERE kind = 'run' AND target = ?))", []any{c.Text, c.Text}
+	case c.Ref.Entity == ofTrace && c.Ref.Key == "prompt":
+		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target = ?)", []any{c.Text}
+	case c.Ref.Entity == ofTag && c.Op == filter.Eq && c.Ref.Key != TagPrompts:
+		return contains("tags"), []any{quotedText(c.Ref.Key) + ":" + quotedText(c.Text)}
+	case c.Ref.Entity == ofTag && c.Op == filter.NotNull && c.Ref.Key != TagPrompts:
+		return contains("tags"), []any{quotedText(c.Ref.Key) + ":"}
+	case c.Ref.Entity == ofMetadata && c.Op == filter.Eq:
+		return contains("metadata"), []any{quotedText(c.Ref.Key) + ":" + quotedText(c.Text)}
+	case c.Ref.Entity == ofSpan && c.Op == filter.Eq && (c.Ref.Key == "name" || c.Ref.Key == "type"):
+		return "(" + contains("shapes") + " OR " + contains("shapes") + ")", []any{`"` + c.Ref.Key[:1] + `":` + quotedText(c.Text), `"o":true`}
+	case (c.Ref.Entity == ofFeedback || c.Ref.Entity == ofExpectation) && c.Op != filter.IsNull:
+		return "EXISTS (SELECT 1 FROM trace_assessment a WHERE a.trace_id = trace.id AND a.kind = ? AND a.name = ?)", []any{string(c.Ref.Entity), c.Ref.Key}
 	}
 	return "", nil
+}
+
+func isRange(op filter.Op) bool {
+	return slices.Contains([]filter.Op{filter.Eq, filter.Lt, filter.Le, filter.Gt, filter.Ge}, op)
 }
 
 // chunk reads the next candidates behind some sort values.
