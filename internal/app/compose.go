@@ -8,6 +8,7 @@ import (
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
@@ -97,7 +98,9 @@ func (s *Server) compose() ([]domain, error) {
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
 		Experiment: activeExperiment(track), Run: knownRun(track)})
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
-	mlflow.New(mlflow.Deps{Traces: traces, Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
+	mlflow.New(mlflow.Deps{Traces: traces, EvalSets: evalsets, Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/platform/actor"
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/clock"
@@ -30,6 +31,7 @@ type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
 	Traces   *trace.Service
+	EvalSets *evalset.Service
 	Webhooks *webhook.Service
 	Scorers  *scorer.Service
 	Files    *blob.Files
@@ -89,6 +91,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
 		e.traceRoutes(at)
+		e.evalsetRoutes(at)
 		e.transferRoutes(at)
 		e.webhookRoutes(at)
 		e.scorerRoutes(at)
