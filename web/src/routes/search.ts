@@ -15,7 +15,12 @@ export const experimentSearch = (raw: RawSearch) => tidy({
   filter: text(raw, 'filter'), sort: text(raw, 'sort'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']),
   log: flag(raw, 'log'), hide: list(raw, 'hide'), runs: list(raw, 'runs'), run: text(raw, 'run'),
 })
-export const compareSearch = (raw: RawSearch) => tidy({ runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), all: flag(raw, 'all') })
+export const compareSearch = (raw: RawSearch) => tidy({
+  runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), zoom: text(raw, 'zoom'), charts: list(raw, 'charts'), hide: list(raw, 'hide'),
+  tab: oneOf(raw, 'tab', ['relations', 'files']), axes: list(raw, 'axes'), limits: list(raw, 'limits'), fit: flag(raw, 'fit'), alone: flag(raw, 'alone'),
+  plot: oneOf(raw, 'plot', ['contour', 'box']), px: text(raw, 'px'), py: text(raw, 'py'), pz: text(raw, 'pz'), by: text(raw, 'by'),
+  all: flag(raw, 'all'), turn: oneOf(raw, 'turn', ['rows', 'columns']), ref: text(raw, 'ref'), find: text(raw, 'find'), file: text(raw, 'file'), a: text(raw, 'a'), b: text(raw, 'b'),
+})
 export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
 export const modelSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['files', 'activity']), file: text(raw, 'file'), gate: text(raw, 'gate') })
 export const datasetSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['rows', 'contract']), column: text(raw, 'column') })

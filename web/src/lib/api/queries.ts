@@ -24,6 +24,21 @@ function read<T>(key: readonly unknown[], path: string, query?: Query) {
   return queryOptions({ queryKey: query ? [...key, query] : key, queryFn: ({ signal }) => http.get<T>(api + path, { signal, ...(query ? { query } : {}) }) })
 }
 
+async function histories(runs: readonly string[], key: string, maxPoints: number, signal: AbortSignal): Promise<t.MetricSeries[]> {
+  const out: t.MetricSeries[] = new Array<t.MetricSeries>(runs.length)
+  let next = 0
+  const worker = async () => {
+    for (let i = next++; i < runs.length; i = next++) {
+      const id = runs[i]!
+      const { points } = await http.get<t.MetricHistory>(`${api}/runs/${seg(id)}/metric-history`, { signal, query: { key, max_points: maxPoints } })
+      out[i] = { run_id: id, key, points }
+    }
+  }
+  // A browser opens six connections to a server; the rest would only wait.
+  await Promise.all(Array.from({ length: 5 }, worker))
+  return out
+}
+
 export const q = {
   session: () => read<t.Session>(['session'], '/session'),
   server: () => read<t.ServerInfo>(['server'], '/version'),
@@ -39,6 +54,16 @@ export const q = {
   run: (id: string) => read<t.Run>(['runs', id], `/runs/${seg(id)}`),
   metric: (run: string, key: string, live: boolean) => ({
     ...read<t.MetricHistory>(['runs', run, 'metric', key], `/runs/${seg(run)}/metric-history`, { key, max_points: 1000 }), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+  }),
+  /** Runs by their ids, whatever experiments they are of; one that is gone is missing from the answer. */
+  runsById: (ids: readonly string[], live = false) => queryOptions({
+    queryKey: ['runs', 'by-id', ids], enabled: ids.length > 0, placeholderData: keepPreviousData, refetchInterval: live ? 3_000 : false,
+    queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { signal, body: { experiment_ids: [], filter: `attributes.run_id IN (${ids.map((id) => `'${id.replaceAll("'", '')}'`).join(', ')})`, page_size: Math.max(1, ids.length) } }),
+  }),
+  /** One metric of many runs, each downsampled by the server with its extremes kept. */
+  histories: (runs: readonly string[], key: string, maxPoints: number, live: boolean) => queryOptions({
+    queryKey: ['runs', 'histories', key, maxPoints, runs], placeholderData: keepPreviousData, enabled: runs.length > 0, ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+    queryFn: ({ signal }) => histories(runs, key, maxPoints, signal),
   }),
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 
