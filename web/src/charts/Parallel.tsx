@@ -192,7 +192,7 @@ function AxisMarks({ dim, axis, x, height, brush, drag, room }: { dim: Dim; axis
       <path d={`M${x} ${top}V${height - bottom}`} stroke="var(--control)" />
       {ends && ends.every(Number.isFinite) && <rect x={x - 6} y={ends[0]} width={12} height={Math.max(2, ends[1]! - ends[0]!)} rx={3} fill="var(--cur-fill)" stroke="var(--cur)" />}
       {dim.kind === 'text' && axis.ticks.length <= 8
-        ? axis.ticks.map((t) => <text key={String(t.value)} x={x + 6} y={axis.at(t.value) + 4}>{short(t.text)}</text>)
+        ? axis.ticks.map((t) => <text key={String(t.value)} x={x + 7} y={axis.at(t.value) + 4} style={{ paintOrder: 'stroke', stroke: 'var(--raised)', strokeWidth: 4, strokeLinejoin: 'round', fill: 'var(--text-2)' }}>{short(t.text)}</text>)
         : <><text x={x} y={top - 6} textAnchor="middle">{short(axis.ends[1])}</text><text x={x} y={height - 5} textAnchor="middle">{short(axis.ends[0])}</text></>}
     </>
   )

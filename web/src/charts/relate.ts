@@ -9,14 +9,14 @@ export interface Dim {
   label: string
   kind: 'number' | 'text'
   values: readonly (number | string | null)[]
-  /** Of a number that spans decades: it is drawn on a log scale. */
+  /** Of a number above 0 that spans about a decade or more: it is drawn on a log scale. */
   log: boolean
 }
 
 /** The range of a brush: two numbers, or the first and last of the sorted texts. */
 export type Brush = readonly [number | string, number | string]
 
-const decades = 50
+const decades = 8
 
 /** A column is one of numbers when every value that is there is a finite number; "1e-3" of a parameter is one. */
 export function dimension(id: string, label: string, raw: readonly (number | string | null | undefined)[]): Dim {
@@ -57,7 +57,8 @@ export function axisOf(dim: Dim, from: number, to: number, ticks = 4, only?: rea
     high += pad
   }
   const scale = dim.log && low > 0 ? scaleLog().domain([low, high]).range([from, to]) : scaleLinear().domain([low, high]).range([from, to])
-  const wanted = scale.ticks(ticks)
+  const whole = (known as number[]).every(Number.isInteger)
+  const wanted = scale.ticks(ticks).filter((t) => !whole || Number.isInteger(t))
   const every = Math.ceil(wanted.length / (ticks + 1))
   return { at: (v) => scale(Number(v)), invert: (pixel) => scale.invert(pixel), ticks: wanted.filter((_, i) => i % every === 0).map((v) => ({ value: v, text: num(v) })), ends: [num(low), num(high)] }
 }
@@ -154,4 +155,41 @@ export function isoline({ columns, rows, values }: Field, level: number): [numbe
       for (let i = 0; i + 1 < cuts.length; i += 2) out.push([...cuts[i]!, ...cuts[i + 1]!])
     }
   return out
+}
+
+/** Ranks of values from 1, ties sharing their mean. */
+function ranks(values: readonly number[]): number[] {
+  const order = values.map((v, i) => [v, i] as const).sort((a, b) => a[0] - b[0])
+  const out = new Array<number>(values.length)
+  for (let i = 0; i < order.length;) {
+    let j = i
+    while (j < order.length && order[j]![0] === order[i]![0]) j++
+    for (let k = i; k < j; k++) out[order[k]![1]] = (i + j + 1) / 2
+    i = j
+  }
+  return out
+}
+
+/**
+ * How much a result moves with a column, in [0, 1]: of numbers the absolute rank correlation (Spearman 1904), of texts
+ * the share of the variance of the ranks that lies between groups (eta, the root of it). 0 when too little is known.
+ */
+export function influence(of: Dim, on: Dim): number {
+  const pairs = of.values.flatMap((v, i) => { const r = on.values[i]; return v !== null && typeof r === 'number' ? [{ v, r }] : [] })
+  if (pairs.length < 3) return 0
+  const result = ranks(pairs.map((p) => p.r))
+  const mean = (pairs.length + 1) / 2
+  const total = result.reduce((a, r) => a + (r - mean) ** 2, 0)
+  if (total === 0) return 0
+  if (of.kind === 'number') {
+    const own = ranks(pairs.map((p) => Number(p.v)))
+    const spread = own.reduce((a, r) => a + (r - mean) ** 2, 0)
+    return spread === 0 ? 0 : Math.abs(own.reduce((a, r, i) => a + (r - mean) * (result[i]! - mean), 0)) / Math.sqrt(spread * total)
+  }
+  const groups = new Map<number | string, number[]>()
+  pairs.forEach((p, i) => groups.set(p.v, [...(groups.get(p.v) ?? []), result[i]!]))
+  // A group for each run explains everything and says nothing.
+  if (groups.size > pairs.length / 2) return 0
+  const between = [...groups.values()].reduce((a, g) => a + g.length * (g.reduce((x, y) => x + y, 0) / g.length - mean) ** 2, 0)
+  return Math.sqrt(between / total)
 }

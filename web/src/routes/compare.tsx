@@ -25,7 +25,7 @@ const route = getRouteApi('/compare')
 const most = 100
 const usualCharts = 3
 const mostContext = 500
-const legendMost = 24
+const legendMost = 14
 
 export function Compare(): ReactNode {
   const search = route.useSearch()

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { lazy, Suspense, useMemo, type ReactNode } from 'react'
+import { BarChart } from '@/charts/BarChart'
 import { smooth as ema } from '@/charts/maths'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
@@ -48,6 +49,8 @@ export function Curve({ metric, runs, looks, view, focus, height = 164, onZoom }
     return { x, series: [...ghosts.map((_, i) => line(with_[i]!, i, true)), ...with_.map((r, i) => line(r, ghosts.length + i, false))] }
   }, [query.data, with_, view.byTime, view.smooth, looks, focus, many])
   const lower = lowerIsBetter(metric)
+  const single = query.data !== undefined && query.data.every((s) => s.points.length < 2)
+  if (single && with_.length > 0) return <Bars metric={metric} runs={with_} looks={looks} height={height} note={lower === undefined ? 'one value a run' : `one value a run, ${lower ? 'lower' : 'higher'} is better`} />
   if (query.error && !query.data) return <div style={{ height: height + 18 }}><div className="ctitle">{metric}</div><ErrorBox error={query.error} title="Can't read its points" onRetry={() => void query.refetch()} /></div>
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
@@ -55,6 +58,17 @@ export function Curve({ metric, runs, looks, view, focus, height = 164, onZoom }
         onZoom={(from, to) => onZoom([from, to])} onReset={() => onZoom(undefined)}
         xLabel={(at) => (view.byTime ? `${num(at)} s after start` : `step ${Math.round(at).toLocaleString('en')}`)} xTick={(at) => (view.byTime ? `${num(at)} s` : num(at))} empty={query.isPending ? 'Reading the points' : 'No point of this metric yet'} />
     </Suspense>
+  )
+}
+
+/** A metric that was logged once has no curve: its values, the best first where that is known. */
+function Bars({ metric, runs, looks, height, note }: { metric: string; runs: readonly Run[]; looks: ReadonlyMap<string, Look>; height: number; note: string }) {
+  const sign = lowerIsBetter(metric) === false ? -1 : 1
+  const sorted = [...runs].filter((r) => typeof r.metrics[metric] === 'number').sort((a, b) => sign * (a.metrics[metric]! - b.metrics[metric]!))
+  return (
+    <div className="min-w-0"><div className="ctitle">{metric} <small>{note}</small></div>
+      <div className="overflow-auto pt-1" style={{ height }} tabIndex={0} role="region" aria-label={`${metric}, scrolls`}><BarChart name={metric} rows={sorted.map((r) => ({ label: r.name, value: r.metrics[metric]!, color: looks.get(r.id)?.color ?? 'var(--ref)' }))} /></div>
+    </div>
   )
 }
 

@@ -29,12 +29,13 @@ export function Relations({ runs, rows, main, plot, x, y, z, by, onChange, onOpe
   const numeric = ids.filter((id) => dims.get(id)?.kind === 'number')
   const known = (id: ColumnId | undefined, otherwise: ColumnId | undefined) => (id && dims.has(id) ? id : otherwise)
   const result = main ? `m:${main}` : numeric.find((id) => id.startsWith('m:'))
-  const tuned = usual.filter((id) => id.startsWith('p:') && dims.get(id)?.kind === 'number')
+  const distinct = (id: ColumnId) => new Set(dims.get(id)?.values).size
+  const tuned = usual.filter((id) => id.startsWith('p:') && dims.get(id)?.kind === 'number').sort((a, b) => Number(distinct(a) < 5) - Number(distinct(b) < 5))
   // A contour shows the result on the ground of two parameters; points show it over one of them.
   const px = known(x, tuned[0] ?? usual[0] ?? ids[0])
   const py = known(y, plot === 'contour' ? (tuned[1] ?? result) : result)
   const pz = z === 'none' ? undefined : known(z, plot === 'contour' ? result : tuned[1])
-  const group = known(by, usual.find((id) => id.startsWith('p:') && new Set(dims.get(id)?.values).size <= 12) ?? usual[0] ?? ids[0])
+  const group = known(by, usual.find((id) => id.startsWith('p:') && distinct(id) <= 12) ?? usual[0] ?? ids[0])
   const value = known(y, result)
   const pick = (label: string, at: ColumnId | undefined, among: readonly ColumnId[], choose: (id: string) => void, none?: string): ReactNode => (
     <label className="flex items-center gap-1.5">{label}

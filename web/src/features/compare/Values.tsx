@@ -3,7 +3,6 @@ import type { Run } from '@/lib/api/types'
 import { plural } from '@/lib/format'
 import { href } from '@/lib/href'
 import { Empty } from '@/ui/Empty'
-import { FilterBox } from '@/ui/FilterBox'
 import { Go } from '@/ui/Go'
 import { Panel } from '@/ui/Panel'
 import { Segmented } from '@/ui/Segmented'
@@ -40,13 +39,13 @@ export function Values({ runs, looks, all, onAll, turned, onTurn, reference, onR
   const groups = [...new Set(shown.map((r) => r.group))]
   return (
     <Panel bare title={all ? 'Values' : 'Differences'} note={`${differ} of ${plural(params.length, 'parameter')} differ; marked is what is not as in ${runs[base]?.name ?? 'the last run'}`}
-      right={<><span className="w-40 flex not-sheet"><FilterBox value={find} placeholder="Find a row" onChange={onFind} /></span><Segmented small label="Rows" value={all ? 'all' : 'diff'} onChange={(v) => onAll(v === 'all')} options={[{ value: 'diff', label: 'Only differences' }, { value: 'all', label: 'All' }]} /><button type="button" className="btn s" aria-pressed={turned} onClick={() => onTurn(!turned)}>Transpose</button></>}>
+      right={<><input className="inp !h-6 !w-32 text-sm not-sheet" type="search" aria-label="Find a row" placeholder="Find a row" value={find} onChange={(e) => onFind(e.target.value)} /><Segmented small label="Rows" value={all ? 'all' : 'diff'} onChange={(v) => onAll(v === 'all')} options={[{ value: 'diff', label: 'Only differences' }, { value: 'all', label: 'All' }]} /><button type="button" className="btn s" aria-pressed={turned} onClick={() => onTurn(!turned)}>Transpose</button></>}>
       {shown.length === 0 ? <Empty title="Nothing differs">{wanted ? 'No row of this name.' : 'These runs have the same parameters, tags and data. Choose All to see them.'}</Empty> : (
         <div className={`overflow-auto ${turned ? 'max-h-[70vh]' : ''}`} tabIndex={0} role="region" aria-label="Values, scrolls">
           {turned ? (
             <table className="tbl dense sticky freeze" aria-label="Differences">
               <thead><tr><th>Run</th>{shown.map((r) => <th key={r.group + r.key} className="num" title={r.group}>{r.key}</th>)}</tr></thead>
-              <tbody>{runs.map((run, i) => <tr key={run.id} className="group/c"><th scope="row">{head(run, i)}</th>{shown.map((r) => <Cell key={r.group + r.key} row={r} i={i} base={base} />)}</tr>)}</tbody>
+              <tbody>{runs.map((run, i) => <tr key={run.id} className="group/c"><th scope="row" className="!text-1">{head(run, i)}</th>{shown.map((r) => <Cell key={r.group + r.key} row={r} i={i} base={base} />)}</tr>)}</tbody>
             </table>
           ) : (
             <table className="tbl dense sticky freeze" aria-label="Differences">

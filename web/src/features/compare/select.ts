@@ -1,5 +1,5 @@
 // What the compare page works out of its runs and its address; no DOM in here.
-import { dimension, type Brush, type Dim } from '@/charts/relate'
+import { dimension, influence, type Brush, type Dim } from '@/charts/relate'
 import { seriesStyle, type Value } from '@/charts/maths'
 import type { Run } from '@/lib/api/types'
 import { decimals, duration, fixed, millis, num } from '@/lib/format'
@@ -34,14 +34,16 @@ export function dimOf(runs: readonly Run[], id: ColumnId): Dim {
   return dimension(id, columnLabel(id), runs.map((r) => valueOf(r, id)))
 }
 
-/** The axes to begin with: parameters that differ and that people tune, then the metrics with the main one last. */
+/** The axes to begin with: the parameters that the main metric moves with most, then a second metric and the main one. */
 export function usualAxes(runs: readonly Run[], main: string | undefined): ColumnId[] {
-  const spread = (id: ColumnId) => new Set(runs.map((r) => valueOf(r, id)).filter((v) => v !== null)).size
-  const params = columnIds(runs).filter((id) => id.startsWith('p:') && spread(id) > 1 && spread(id) <= Math.max(2, runs.length))
-  const numeric = params.filter((id) => dimOf(runs, id).kind === 'number')
-  const chosen = [...numeric, ...params.filter((id) => !numeric.includes(id) && spread(id) <= 8)].slice(0, 5)
+  const result = main ? dimOf(runs, `m:${main}`) : undefined
+  const params = columnIds(runs).filter((id) => id.startsWith('p:')).map((id) => dimOf(runs, id)).filter((d) => {
+    const different = new Set(d.values.filter((v) => v !== null)).size
+    return different > 1 && (d.kind === 'number' || different <= 8)
+  })
+  const ranked = params.map((d) => ({ d, weight: result ? influence(d, result) : 0 })).sort((a, b) => b.weight - a.weight || Number(a.d.kind === 'text') - Number(b.d.kind === 'text'))
   const metrics = metricKeys(runs).filter((k) => k !== main && lowerIsBetter(k) !== undefined).slice(0, 1)
-  return [...chosen, ...[...metrics, ...(main ? [main] : [])].map((k) => `m:${k}`)]
+  return [...ranked.slice(0, 5).map(({ d }) => d.id), ...[...metrics, ...(main ? [main] : [])].map((k) => `m:${k}`)]
 }
 
 const escape = (text: string) => text.replaceAll('%', '%25').replaceAll(',', '%2C').replaceAll('=', '%3D')
