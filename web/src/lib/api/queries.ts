@@ -68,6 +68,7 @@ export const q = {
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 
   models: () => read<t.List<t.Model>>(['models', 'list'], '/models', { page_size: 200 }),
+  prompts: () => read<t.List<t.Model>>(['models', 'prompts'], '/models', { kind: 'prompt', page_size: 200 }),
   model: (name: string) => read<t.Model>(['models', name], `/models/${seg(name)}`),
   versions: (name: string) => read<t.List<t.Version>>(['models', name, 'versions'], `/models/${seg(name)}/versions`, { page_size: 200 }),
   version: (name: string, version: string) => read<t.Version>(['models', name, 'versions', version], `/models/${seg(name)}/versions/${seg(version)}`),
