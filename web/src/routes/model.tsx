@@ -29,7 +29,6 @@ import { KeyValues, Panel } from '@/ui/Panel'
 import { Shape } from '@/ui/Shape'
 import { Pill, Tag } from '@/ui/Status'
 import { Time } from '@/ui/Time'
-import { toast } from '@/ui/toasts'
 
 const TimeSeries = lazy(() => import('@/charts/TimeSeries').then((m) => ({ default: m.TimeSeries })))
 const route = getRouteApi('/models/$name')
