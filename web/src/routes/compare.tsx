@@ -55,6 +55,7 @@ export function Compare(): ReactNode {
   const keys = metricKeys(found)
   const main = mainMetric(keys)
   const tab = search.tab ?? 'values'
+  const legend = <Legend runs={found} looks={looks} hidden={hidden} onHide={(hide) => set({ hide: hide.size > 0 ? [...hide] : undefined })} onRemove={(id) => set({ runs: ids.filter((o) => o !== id), hide: search.hide?.filter((o) => o !== id) })} />
   return (
     <Page crumbs={crumbs} title={`Compare ${plural(ids.length, 'run')}`} bare verdict={found.length > 1 ? <Verdict runs={found} keys={keys} main={main} /> : undefined}
       actions={<><button type="button" className="btn ghost" onClick={() => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' }))}><Link2 size={14} />Copy link</button>{home !== undefined && <button type="button" className="btn" onClick={() => go(href.experiment(home, { runs: ids.join(',') }))}><Plus size={14} />Add runs</button>}</>}
@@ -63,11 +64,10 @@ export function Compare(): ReactNode {
         {query.error && found.length === 0 ? <ErrorPanel error={query.error} title="The runs can't be read" onRetry={() => void query.refetch()} /> : !query.data ? <Skeleton rows={6} /> : (
           <div className="flex flex-col gap-3.5">
             {gone > 0 && <p className="text-2 text-sm" role="status">{plural(gone, 'run')} of this link {gone === 1 ? 'is' : 'are'} not there any more: deleted, or of another server.</p>}
-            <Legend runs={found} looks={looks} hidden={hidden} onHide={(hide) => set({ hide: hide.size > 0 ? [...hide] : undefined })} onRemove={(id) => set({ runs: ids.filter((o) => o !== id), hide: search.hide?.filter((o) => o !== id) })} />
             {found.length === 0 ? <section className="panel"><Empty title="None of these runs is there" link={<Go className="link" to={href.experiments}>Choose an experiment</Go>}>They may be deleted. Choose others and press C.</Empty></section>
-              : tab === 'files' ? <Artifacts runs={runs} looks={looks} file={search.file} onFile={(file) => set({ file })} a={search.a} b={search.b} onPair={(a, b) => set({ a, b })} />
-                : tab === 'relations' ? <Related runs={runs} looks={looks} home={home} main={main} />
-                  : <Overview runs={runs} looks={looks} home={home} main={main} keys={keys} />}
+              : tab === 'files' ? <>{legend}<Artifacts runs={runs} looks={looks} file={search.file} onFile={(file) => set({ file })} a={search.a} b={search.b} onPair={(a, b) => set({ a, b })} /></>
+                : tab === 'relations' ? <Related runs={runs} looks={looks} home={home} main={main} legend={legend} />
+                  : <Overview runs={runs} looks={looks} home={home} main={main} keys={keys} legend={legend} />}
           </div>
         )}
       </div>
@@ -105,10 +105,11 @@ interface PartProps {
   looks: ReadonlyMap<string, Look>
   home: string | undefined
   main: string | undefined
+  legend: ReactNode
 }
 
 /** The other runs of the experiment, as context behind the compared ones. */
-function useContext({ runs, looks, home }: PartProps, alone: boolean): { all: Run[]; rows: ParallelRow[] } {
+function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[] } {
   const query = useQuery({ ...q.runs({ experiment_ids: [home ?? ''], filter: '', order_by: ['attributes.start_time DESC'], page_size: mostContext }), enabled: home !== undefined && !alone })
   return useMemo(() => {
     const chosen = new Set(runs.map((r) => r.id))
@@ -118,7 +119,7 @@ function useContext({ runs, looks, home }: PartProps, alone: boolean): { all: Ru
   }, [runs, looks, query.data, alone, home])
 }
 
-function Overview({ keys, ...part }: PartProps & { keys: readonly string[] }) {
+function Overview({ keys, legend, ...part }: PartProps & { keys: readonly string[] }) {
   const { runs, looks, main } = part
   const search = route.useSearch()
   const navigate = route.useNavigate()
@@ -134,9 +135,10 @@ function Overview({ keys, ...part }: PartProps & { keys: readonly string[] }) {
   const onZoom = (z: [number, number] | undefined) => set({ zoom: z && `${Number(z[0].toPrecision(7))}..${Number(z[1].toPrecision(7))}` })
   return (
     <>
-      {keys.length > 0 && (
+      {keys.length === 0 ? legend : (
         <>
-          <div className="flex justify-end -mt-1">
+          <div className="flex flex-wrap gap-x-4 gap-y-2 items-center -mt-1">
+            <div className="min-w-0">{legend}</div><span className="ml-auto" />
             <CurveSwitches view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined, ...(v.zoom ? {} : { zoom: undefined }) })}>
               {keys.length > 1 && <Menu label="Charts" trigger={<button type="button" className="btn s">Charts {shown.length} of {keys.length}</button>}>{ordered.map((k) => <MenuToggle key={k} checked={shown.includes(k)} onChange={(on) => set({ charts: listed(on ? [...shown, k] : shown.filter((o) => o !== k)) })}>{k}</MenuToggle>)}</Menu>}
             </CurveSwitches>
@@ -152,7 +154,7 @@ function Overview({ keys, ...part }: PartProps & { keys: readonly string[] }) {
 }
 
 /** Parallel coordinates over the whole experiment, the compared runs in front. */
-function Lines(part: PartProps) {
+function Lines(part: Omit<PartProps, 'legend'>) {
   const { runs, main } = part
   const search = route.useSearch()
   const navigate = route.useNavigate()
@@ -188,7 +190,7 @@ function Lines(part: PartProps) {
   )
 }
 
-function Related(part: PartProps) {
+function Related({ legend, ...part }: PartProps) {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const go = useGo()
@@ -196,7 +198,7 @@ function Related(part: PartProps) {
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   return (
     <>
-      {part.home !== undefined && <div className="flex justify-end text-sm text-2"><Switch checked={!search.alone} onChange={(on) => set({ alone: on ? undefined : true })}>Whole experiment</Switch></div>}
+      {part.home === undefined ? legend : <div className="flex flex-wrap gap-x-4 gap-y-2 text-sm text-2">{legend}<span className="ml-auto" /><Switch checked={!search.alone} onChange={(on) => set({ alone: on ? undefined : true })}>Whole experiment</Switch></div>}
       <Relations runs={all} rows={rows} main={part.main} plot={search.plot ?? 'scatter'} x={search.px} y={search.py} z={search.pz} by={search.by} onChange={({ plot, ...rest }) => set({ ...(plot ? { plot: plot === 'scatter' ? undefined : plot } : {}), ...rest })} onOpen={(id) => go(href.run(id))} />
     </>
   )

@@ -123,8 +123,9 @@ function Timeline({ model, versions, chosen, served, life }: { model: Model; ver
           return (
             <Go key={v.version} to={href.model(model.name, v.version)} aria-current={v.version === chosen ? 'true' : undefined} className={`grid grid-cols-[26px_minmax(0,1fr)_auto] gap-x-1.5 pl-3 pr-3.5 py-1.5 relative text-sm hover:bg-hover ${v.version === chosen ? 'bg-selected' : ''}`}>
               <span className="relative"><i className="absolute w-px bg-border-strong left-2" style={{ top: i === 0 ? 10 : -6, bottom: i === versions.length - 1 ? 'calc(100% - 10px)' : -6 }} /><i className="absolute w-[11px] h-[11px] rounded-full border-[2px] left-[3px] top-1" style={{ borderColor: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--control)', background: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--raised)' }} /></span>
-              <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${who(v.created_by).name}` : ''}`}</span>{(life.get(v.version) ?? []).slice(0, 3).map((s) => <Held key={s.alias + s.from} stay={s} />)}</span>
+              <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${who(v.created_by).name}` : ''}`}</span></span>
               <span className="text-3 text-right"><span className="block"><Time at={v.created_at} /></span>{key && typeof v.metrics?.[key] === 'number' && <span>{num(v.metrics[key])}</span>}{v.gates?.some((g) => g.verdict === 'fail') && <span className="flex justify-end" title="a gate failed"><Shape kind="bad" size={10} /></span>}</span>
+              {(life.get(v.version) ?? []).slice(0, 3).map((s) => <Held key={s.alias + s.from} stay={s} />)}
             </Go>
           )
         })}
@@ -141,10 +142,12 @@ function Timeline({ model, versions, chosen, served, life }: { model: Model; ver
 
 /** One stay of an alias: since when or for how long, by whom, and why. */
 function Held({ stay: s }: { stay: Stay }) {
-  const span = s.to ? `for ${duration(millis(s.to) - millis(s.from))}${s.next ? `, then v${s.next}` : ', then taken off'}` : 'since'
+  // The id of a rollout says nothing here; its page is one click away.
+  const why = s.reason?.replace(/^rollout [0-9a-f-]{36} of version \S+: /, '')
   return (
-    <span className="block text-3" title={s.reason ? `Set by ${who(s.by).name}: ${s.reason}` : `Set by ${who(s.by).name}`}>
-      @{s.alias} {span}{!s.to && <> <Time at={s.from} /></>} by {who(s.by).name}{s.reason && <span className="block clip">“{s.reason}”</span>}
+    <span className="block text-3 col-start-2 col-span-2 clip" title={`@${s.alias} set by ${who(s.by).name}${s.reason ? `: ${s.reason}` : ''}`}>
+      @{s.alias} {s.to ? `for ${duration(millis(s.to) - millis(s.from))}, ${s.next ? `then v${s.next}` : 'taken off'}` : <>since <Time at={s.from} /></>}
+      <span className="block clip">{who(s.by).name}{why && `: ${why}`}</span>
     </span>
   )
 }

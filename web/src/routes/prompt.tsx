@@ -101,7 +101,7 @@ function Verdict({ v, before, aliases }: { v: Version; before: Version | undefin
   const gone = old.variables.filter((x) => !now.variables.includes(x))
   return (
     <>
-      {changes.every((c) => c.kind === 'same') ? <>The text is that of v{before.version}. </> : <><b>{plural(count('new'), 'word')} added and {plural(count('gone'), 'word')} removed</b> since v{before.version}{fresh.length > 0 && <>, now needs <b>{fresh.join(', ')}</b></>}{gone.length > 0 && <>, no longer uses <b>{gone.join(', ')}</b></>}. </>}
+      {changes.every((c) => c.kind === 'same') ? <>The text is that of v{before.version}. </> : <><b>{[count('new') > 0 && `${plural(count('new'), 'word')} added`, count('gone') > 0 && `${plural(count('gone'), 'word')} removed`].filter(Boolean).join(' and ') || 'Only marks and spaces changed'}</b> since v{before.version}{fresh.length > 0 && <>, now needs <b>{fresh.join(', ')}</b></>}{gone.length > 0 && <>, no longer uses <b>{gone.join(', ')}</b></>}. </>}
       {place}
     </>
   )

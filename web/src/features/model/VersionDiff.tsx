@@ -19,6 +19,8 @@ interface Row {
   note?: { text: string; good?: boolean }
 }
 
+const nouns: Record<string, string> = { Metrics: 'metric', Parameters: 'parameter', Inputs: 'input', Outputs: 'output', Requirements: 'requirement', Tags: 'tag' }
+
 const columnText = (c: SignatureColumn) => `${c.type}${c.shape ? ` [${c.shape.join(', ')}]` : ''}${c.required === false ? ', optional' : ''}`
 
 function columns(group: string, before: readonly SignatureColumn[] = [], after: readonly SignatureColumn[] = []): Row[] {
@@ -88,7 +90,7 @@ export function VersionDiff({ name, version, versions, base, onBase, all, onAll 
   const changed = rows.filter((r) => r.before !== r.after)
   const shown = all ? rows : changed
   const groups = [...new Set(shown.map((r) => r.group))]
-  const told = groups.map((g) => [g, changed.filter((r) => r.group === g).length] as const).filter(([, n]) => n > 0).map(([g, n]) => `${n} ${g.toLowerCase()}`)
+  const told = groups.map((g) => [g, changed.filter((r) => r.group === g).length] as const).filter(([, n]) => n > 0).map(([g, n]) => plural(n, nouns[g] ?? 'other value'))
   return (
     <Panel title={<>v{before.version} to v{version.version}</>} note={changed.length === 0 ? 'nothing differs' : told.join(', ')}
       right={<>
