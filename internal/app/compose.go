@@ -12,11 +12,12 @@ import (
 	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
-	"github.com/modelyard/modelyard/internal/platform/egress"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/scorer"
 	"github.com/modelyard/modelyard/internal/tracking"
+	"github.com/modelyard/modelyard/internal/webhook"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -77,7 +78,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 
 	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
-		Egress: egress.Policy{AllowPrivate: f.cfg.Loopback() || f.cfg.PrivateCalls, Own: f.cfg.Listen}})
+		Egress: f.egress()})
 	alerts.Routes(f.router)
 	alerts.Subscribe()
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
@@ -87,7 +88,14 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
-	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+	hooks := s.webhooks(models)
+	hooks.Subscribe()
+	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
+	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
+	ds = append(ds, domain{name: "mlflow", start: edge.Start})
+	edge.Routes(f.router)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)

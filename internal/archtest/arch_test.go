@@ -15,7 +15,7 @@ const module = "github.com/modelyard/modelyard/"
 
 // mayImport is the import table of docs/explain/architecture.md: the domains (and infer) that a domain may use beside platform, num and table.
 var mayImport = map[string][]string{
-	"auth": {}, "governance": {}, "tracking": {}, "dataset": {}, "predlog": {}, "cost": {}, "alert": {}, "pipeline": {},
+	"auth": {}, "governance": {}, "tracking": {}, "dataset": {}, "predlog": {}, "cost": {}, "alert": {}, "pipeline": {}, "webhook": {}, "scorer": {},
 	"registry":   {"infer"},
 	"feature":    {"dataset"},
 	"tuning":     {"tracking"},

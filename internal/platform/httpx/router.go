@@ -55,6 +55,7 @@ type Router struct {
 	api     huma.API
 	o       Options
 	routes  []Route
+	fails   []failer
 	metrics *metrics
 }
 

@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -180,6 +181,24 @@ func (e *Edge) runPlace(req *http.Request) (place, error) {
 	return place{root: tracking.RunRoot(id), path: q.Get("path")}, err
 }
 
+// getVersionArtifact is the browser's download of a file of a model version.
+func (e *Edge) getVersionArtifact(w http.ResponseWriter, req *http.Request) {
+	q, err := query(req)
+	if err == nil {
+		err = (&versionID{q.Get("name"), q.Get("version")}).check()
+	}
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	v, err := e.d.Registry.GetVersion(req.Context(), q.Get("name"), q.Get("version"))
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	e.send(w, req, v.FilesRoot(), q.Get("path"))
+}
+
 func (e *Edge) getModelFile(w http.ResponseWriter, req *http.Request) {
 	id := req.PathValue("model_id")
 	if _, err := e.d.Tracking.HasModel(req.Context(), id); err != nil {
@@ -244,21 +263,40 @@ func (e *Edge) uploadToRun(w http.ResponseWriter, req *http.Request) {
 }
 
 func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
-	if at.readOnly {
-		e.fail(w, req, errs.E(errs.Forbidden, "mlflow.upload", "the files of a model version never change", nil).WithHint("log the model again and register a new version"))
+	if req.ContentLength > e.d.MaxUpload { // refused before a byte is read
+		e.fail(w, req, e.uploadError(&http.MaxBytesError{Limit: e.d.MaxUpload}))
 		return
 	}
-	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, req.Body); err != nil {
-		e.fail(w, req, err)
+	if at.readOnly {
+		e.fail(w, req, readOnlyFiles())
+		return
+	}
+	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, e.bounded(w, req)); err != nil {
+		e.fail(w, req, e.uploadError(err))
 		return
 	}
 	e.reply(w, req, none{})
 }
 
+// bounded is the body of an upload, cut off at the largest size that is taken.
+func (e *Edge) bounded(w http.ResponseWriter, req *http.Request) io.Reader {
+	return http.MaxBytesReader(w, req.Body, e.d.MaxUpload)
+}
+
+// uploadError tells an upload that is too large from one that broke off.
+func (e *Edge) uploadError(err error) error {
+	var large *http.MaxBytesError
+	if !errors.As(err, &large) {
+		return err
+	}
+	return errs.E(errs.Exhausted, "mlflow.upload", fmt.Sprintf("the file is larger than %d MiB", e.d.MaxUpload>>20), nil).
+		WithHint("log it in parts, or raise max_upload_mb of the server")
+}
+
 func (e *Edge) deleteFiles(w http.ResponseWriter, req *http.Request) {
 	at, err := e.locate(req.Context(), req.PathValue("path"))
 	if err == nil && at.readOnly {
-		err = errs.E(errs.Forbidden, "mlflow.delete", "the files of a model version never change", nil)
+		err = readOnlyFiles()
 	}
 	if err == nil {
 		_, err = e.d.Files.Delete(req.Context(), at.root, at.path)

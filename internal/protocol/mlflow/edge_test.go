@@ -1,6 +1,8 @@
 package mlflow_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -54,7 +56,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Fatalf("%d %q", code, body)
 	}
 	info := do(t, s, "GET", "/api/3.0/mlflow/server-info", "", 200)
-	if info["workspaces_enabled"] != false || info["multipart_uploads_enabled"] != false {
+	if info["workspaces_enabled"] != false || info["multipart_uploads_enabled"] != true || info["multipart_downloads_enabled"] != false {
 		t.Errorf("%v", info)
 	}
 	if e := do(t, s, "GET", api+"experiments/get-by-name?experiment_name=none", "", 404); e["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
@@ -324,4 +326,52 @@ func TestRegistryCalls(t *testing.T) {
 	do(t, s, "GET", api+"model-versions/get?name=n&version=1", "", 404)
 	do(t, s, "DELETE", api+"registered-models/delete", `{"name":"n"}`, 200)
 	do(t, s, "GET", api+"registered-models/get?name=n", "", 404)
+}
+
+func TestSmallCalls(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	run := newRun(t, s)
+	do(t, s, "POST", api+"runs/log-inputs", fmt.Sprintf(`{"run_id":%q,"datasets":[{"tags":[{"key":"mlflow.data.context","value":"training"}],"dataset":{"name":"bike","digest":"d1","source_type":"local","source":"{}"}}]}`, run), 200)
+	for _, base := range []string{"/api", "/ajax-api"} {
+		got := do(t, s, "POST", base+"/2.0/mlflow/experiments/search-datasets", `{"experiment_ids":["0"]}`, 200)
+		if text := fmt.Sprint(got); text != "map[dataset_summaries:[map[context:training digest:d1 experiment_id:0 name:bike]]]" {
+			t.Error(text)
+		}
+	}
+	do(t, s, "POST", api+"experiments/search-datasets", `{}`, 400)
+	do(t, s, "POST", api+"experiments/search-datasets", `{"experiment_ids":["99"]}`, 404)
+	if u := do(t, s, "GET", api+"users/current", "", 200); at(t, u, "user", "is_admin") != true || at(t, u, "user", "username") == "" {
+		t.Errorf("%v", u)
+	}
+	do(t, s, "POST", "/ajax-api/2.0/mlflow/upload-artifact?path=model/MLmodel&run_uuid="+run, "flavors:\n  python_function:\n    loader_module: x\n", 200)
+	do(t, s, "POST", api+"registered-models/create", `{"name":"m"}`, 200)
+	do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(`{"name":"m","source":"runs:/%s/model"}`, run), 200)
+	if code, text := s.Do(t, "GET", "/model-versions/get-artifact?name=m&version=1&path=MLmodel", ""); code != 200 || !strings.HasPrefix(text, "flavors:") {
+		t.Errorf("%d %s", code, text)
+	}
+	do(t, s, "GET", "/model-versions/get-artifact?name=m&version=1&path=none", "", 404)
+	do(t, s, "GET", "/model-versions/get-artifact?name=m&path=none", "", 400)
+	for _, p := range []string{"GET /api/3.0/mlflow/workspaces", "POST /ajax-api/3.0/mlflow/gateway/endpoints/create", "DELETE /api/3.0/mlflow/prompt-optimization/jobs/1", "GET /api/2.0/mlflow/users/list"} {
+		method, path, _ := strings.Cut(p, " ")
+		if e := do(t, s, method, path, "", 501); e["error_code"] != "NOT_IMPLEMENTED" || !strings.Contains(fmt.Sprint(e["message"]), "does not have") {
+			t.Errorf("%s: %v", p, e)
+		}
+	}
+}
+
+// object reads an answer as a JSON object.
+func object(t *testing.T, text string) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return out
+}
+
+// digest is the ETag that the server gives to contents.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }

@@ -21,6 +21,7 @@ func (e *Edge) experimentRoutes(at registrar) {
 	at("POST", p+"restore", experimentWrite, call(e, e.restoreExperiment))
 	at("POST", p+"set-experiment-tag", experimentWrite, call(e, e.setExperimentTag))
 	at("POST", p+"delete-experiment-tag", experimentWrite, call(e, e.deleteExperimentTag))
+	at("POST", p+"search-datasets", experimentRead, call(e, e.searchDatasets))
 }
 
 type experiment struct {
@@ -182,4 +183,41 @@ func (e *Edge) deleteExperimentTag(ctx context.Context, in *experimentTagIn) (no
 		return none{}, err
 	}
 	return none{}, e.d.Tracking.DeleteExperimentTag(ctx, in.ID, in.Key)
+}
+
+type datasetSummary struct {
+	ExperimentID string `json:"experiment_id"`
+	Name         string `json:"name"`
+	Digest       string `json:"digest"`
+	Context      string `json:"context,omitempty"`
+}
+
+type datasetsReply struct {
+	Summaries []datasetSummary `json:"dataset_summaries,omitempty"`
+}
+
+// maxDatasetExperiments is MLflow's bound on the experiments of one search for datasets.
+const maxDatasetExperiments = 20
+
+// searchDatasets lists what the runs of experiments took as input.
+func (e *Edge) searchDatasets(ctx context.Context, in *struct {
+	IDs []string `json:"experiment_ids"`
+}) (datasetsReply, error) {
+	var out datasetsReply
+	switch {
+	case len(in.IDs) == 0:
+		return out, errs.Invalidf("mlflow.datasets", "SearchDatasets request must specify at least one experiment_id.")
+	case len(in.IDs) > maxDatasetExperiments:
+		return out, errs.Invalidf("mlflow.datasets", "SearchDatasets request cannot specify more than %d experiment_ids. Received %d experiment_ids.", maxDatasetExperiments, len(in.IDs))
+	}
+	for _, id := range in.IDs {
+		used, err := e.d.Tracking.DatasetsUsed(ctx, id)
+		if err != nil {
+			return out, err
+		}
+		for _, d := range used {
+			out.Summaries = append(out.Summaries, datasetSummary{id, d.Name, d.Digest, d.Context})
+		}
+	}
+	return out, nil
 }
