@@ -26,7 +26,7 @@ func (e *Edge) runRoutes(at registrar) {
 	at("POST", p+"outputs", runWrite, call(e, e.logOutputs))
 	at("POST", p+"log-model", runWrite, call(e, e.logModel))
 	at("GET", "/2.0/mlflow/metrics/get-history", runRead, e.metricHistory)
-	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyBulk))
+	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyInterval))
 	at("GET", "/2.0/mlflow/metrics/get-history-bulk", runRead, call(e, e.historyBulk))
 }
 
