@@ -44,7 +44,7 @@ def test_images_and_tables(client, experiment, tmp_path):
     local = mlflow.artifacts.download_artifacts(run_id=rid, artifact_path="images", dst_path=str(tmp_path))
     assert len(os.listdir(local)) == 4
     table = mlflow.load_table("tables/t.json", run_ids=[rid], extra_columns=["run_id"])
-    assert table["score"].tolist() == [0.5, 0.7] and set(table["run_id"]) == {rid}
+    assert table["score"].tolist() == pytest.approx([0.5, 0.7]) and set(table["run_id"]) == {rid}
     assert len(mlflow.load_table("tables/t.json")) == 2
     assert json.loads(mlflow.get_run(rid).data.tags["mlflow.loggedArtifacts"])[0]["path"] == "tables/t.json"
 
@@ -195,7 +195,7 @@ def test_command_line(server, client, tmp_path):
     run("artifacts", "log-artifacts", "--local-dir", str(tmp_path), "--run-id", rid)
     assert "deep" in run("artifacts", "list", "--run-id", rid)
     run("artifacts", "download", "--run-id", rid, "--artifact-path", "deep/a.txt", "--dst-path", str(tmp_path / "out"))
-    assert (tmp_path / "out" / "deep" / "a.txt").read_text() == "hello"
+    assert next((tmp_path / "out").rglob("a.txt")).read_text() == "hello"
     assert rid in run("runs", "list", "--experiment-id", eid)
     assert json.loads(run("runs", "describe", "--run-id", rid))["info"]["run_id"] == rid
     run("runs", "delete", "--run-id", rid)

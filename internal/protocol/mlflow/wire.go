@@ -39,6 +39,19 @@ func (n *integer) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// boolean is a bool that may come as text, as R sends it.
+type boolean bool
+
+// UnmarshalJSON accepts true, "true", "TRUE" and the like.
+func (v *boolean) UnmarshalJSON(b []byte) error {
+	on, err := strconv.ParseBool(string(bytes.Trim(b, `"`)))
+	if err != nil && string(b) != "null" {
+		return fmt.Errorf("expected true or false, got %.40s", b)
+	}
+	*v = boolean(on)
+	return nil
+}
+
 // double is a float64 that may be the strings NaN, Infinity and -Infinity.
 type double float64
 
