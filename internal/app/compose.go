@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
 	"os/user"
+	"slices"
 
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
@@ -16,6 +19,7 @@ import (
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -51,7 +55,10 @@ func (s *Server) compose() ([]domain, error) {
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
-	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	var watched *monitor.Service
+	data := dataset.New(dataset.Deps{Users: func(ctx context.Context, name string, version int64) ([]string, error) {
+		return baselineOf(ctx, watched, name, version)
+	}, DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
 	data.Routes(f.router)
 	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
 
@@ -68,7 +75,7 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
-	watched := s.watch(served, track, models, data, gates)
+	watched = s.watch(served, track, models, data, gates)
 	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
@@ -88,6 +95,12 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
+	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
+		Experiment: activeExperiment(track), Run: knownRun(track)})
+	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
+	mlflow.New(mlflow.Deps{Traces: traces, EvalSets: evalsets, Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
@@ -96,6 +109,8 @@ func (s *Server) compose() ([]domain, error) {
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
+
+	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
