@@ -14,11 +14,11 @@ import (
 )
 
 type historyIn struct {
-	ID        string  `json:"run_id"`
-	UUID      string  `json:"run_uuid"`
-	Key       string  `json:"metric_key"`
-	PageToken string  `json:"page_token"`
-	Max       integer `json:"max_results"`
+	ID        string   `json:"run_id"`
+	UUID      string   `json:"run_uuid"`
+	Key       string   `json:"metric_key"`
+	PageToken string   `json:"page_token"`
+	Max       *integer `json:"max_results"`
 }
 
 // metricHistory answers all points of a metric, or a page of them when max_results is given. A history has up to a million points,
@@ -83,8 +83,9 @@ func (e *Edge) historyPage(ctx context.Context, in historyIn) ([]tracking.Point,
 		return nil, "", err
 	case in.Key == "":
 		return nil, "", missing("metric_key")
-	case in.Max < 0:
-		return nil, "", checkMax(in.Max, tracking.MaxHistoryPerPage)
+	case in.Max != nil && *in.Max < 1:
+		_, err = pageSize(in.Max, tracking.MaxHistoryPerPage)
+		return nil, "", err
 	}
 	var c historyCursor
 	if err := page.Decode(in.PageToken, &c); err != nil {
@@ -99,8 +100,8 @@ func (e *Edge) historyPage(ctx context.Context, in historyIn) ([]tracking.Point,
 	}
 	points = points[min(c.Done, len(points)):]
 	most := len(points)
-	if in.Max > 0 {
-		most = min(most, int(in.Max), tracking.MaxHistoryPerPage)
+	if in.Max != nil {
+		most = min(most, int(min(*in.Max, tracking.MaxHistoryPerPage)))
 	}
 	if most == len(points) {
 		return points, "", nil
@@ -114,7 +115,7 @@ type historyBulkIn struct {
 	Key    string   `json:"metric_key"`
 	Start  *integer `json:"start_step"`
 	End    *integer `json:"end_step"`
-	Max    integer  `json:"max_results"`
+	Max    *integer `json:"max_results"`
 }
 
 type historyBulkOut struct {
@@ -124,8 +125,40 @@ type historyBulkOut struct {
 // maxBulkRuns is MLflow's bound on the runs of one bulk history.
 const maxBulkRuns = 100
 
-// historyBulk gives the histories of several runs for charts, thinned to max_results points each.
+// maxInterval is the most points of one run in a bulk history of an interval, maxBulk in one of everything; both are MLflow's.
+const (
+	maxInterval = 2500
+	maxBulk     = 25_000
+)
+
+// historyInterval gives the histories of several runs between two steps, thinned to max_results points each.
+func (e *Edge) historyInterval(ctx context.Context, in *historyBulkIn) (historyBulkOut, error) {
+	const op = "mlflow.history"
+	most := integer(maxInterval)
+	if in.Max != nil {
+		most = *in.Max
+	}
+	switch {
+	case (in.Start == nil) != (in.End == nil):
+		return historyBulkOut{}, errs.Invalidf(op, "If either start step or end step are specified, both must be specified.")
+	case in.Start != nil && *in.Start > *in.End:
+		return historyBulkOut{}, errs.Invalidf(op, "end_step must be greater than start_step. Found start_step=%d and end_step=%d.", *in.Start, *in.End)
+	case most < 1 || most > maxInterval:
+		return historyBulkOut{}, errs.Invalidf(op, "max_results must be between 1 and %d.", maxInterval).WithField("max_results", "expected 1 to %d", maxInterval)
+	}
+	return e.histories(ctx, in, int(most))
+}
+
+// historyBulk gives the histories of several runs for charts, thinned when they are longer than max_results points each.
 func (e *Edge) historyBulk(ctx context.Context, in *historyBulkIn) (historyBulkOut, error) {
+	most := maxBulk
+	if in.Max != nil {
+		most = int(max(1, min(*in.Max, maxBulk)))
+	}
+	return e.histories(ctx, in, most)
+}
+
+func (e *Edge) histories(ctx context.Context, in *historyBulkIn, most int) (historyBulkOut, error) {
 	ids := append(slices.Clip(in.RunIDs), in.RunID...)
 	switch {
 	case len(ids) == 0:
@@ -134,10 +167,6 @@ func (e *Edge) historyBulk(ctx context.Context, in *historyBulkIn) (historyBulkO
 		return historyBulkOut{}, errs.Invalidf("mlflow.history", "expected at most %d runs, got %d", maxBulkRuns, len(ids)).WithField("run_ids", "ask for fewer runs")
 	case in.Key == "":
 		return historyBulkOut{}, missing("metric_key")
-	}
-	most := int(in.Max)
-	if most <= 0 || most > 2500 {
-		most = 2500
 	}
 	out := historyBulkOut{Metrics: []metric{}}
 	for _, id := range ids {

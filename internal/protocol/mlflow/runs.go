@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/tracking"
@@ -26,7 +27,7 @@ func (e *Edge) runRoutes(at registrar) {
 	at("POST", p+"outputs", runWrite, call(e, e.logOutputs))
 	at("POST", p+"log-model", runWrite, call(e, e.logModel))
 	at("GET", "/2.0/mlflow/metrics/get-history", runRead, e.metricHistory)
-	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyBulk))
+	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyInterval))
 	at("GET", "/2.0/mlflow/metrics/get-history-bulk", runRead, call(e, e.historyBulk))
 }
 
@@ -160,7 +161,10 @@ func (e *Edge) createRun(ctx context.Context, in *createRunIn) (runReply, error)
 	if in.ExperimentID == "" {
 		in.ExperimentID = tracking.DefaultExperiment
 	}
-	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: tagsOf(in.Tags)})
+	if err := checkExperimentID(in.ExperimentID); err != nil {
+		return runReply{}, err
+	}
+	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: runTags(in.Tags)})
 	return runReply{fromRun(r)}, err
 }
 
@@ -239,7 +243,7 @@ type searchRunsIn struct {
 	ExperimentIDs []string `json:"experiment_ids"`
 	Filter        string   `json:"filter"`
 	View          view     `json:"run_view_type"`
-	Max           integer  `json:"max_results"`
+	Max           *integer `json:"max_results"`
 	OrderBy       []string `json:"order_by"`
 	PageToken     string   `json:"page_token"`
 }
@@ -251,13 +255,19 @@ type runsReply struct {
 
 func (e *Edge) searchRuns(ctx context.Context, in *searchRunsIn) (runsReply, error) {
 	v, err := in.View.of()
-	if err == nil {
-		err = checkMax(in.Max, tracking.MaxRunsPerPage)
-	}
 	if err != nil {
 		return runsReply{}, err
 	}
-	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: int(in.Max), PageToken: in.PageToken})
+	most, err := pageSize(in.Max, tracking.MaxRunsPerPage)
+	if err != nil {
+		return runsReply{}, err
+	}
+	for _, id := range in.ExperimentIDs {
+		if err := checkExperimentID(id); err != nil {
+			return runsReply{}, err
+		}
+	}
+	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: most, PageToken: in.PageToken})
 	out := runsReply{Next: page.Next, Runs: make([]run, len(page.Runs))}
 	for i, r := range page.Runs {
 		out.Runs[i] = fromRun(r)
@@ -266,15 +276,15 @@ func (e *Edge) searchRuns(ctx context.Context, in *searchRunsIn) (runsReply, err
 }
 
 type logMetricIn struct {
-	ID            string  `json:"run_id"`
-	UUID          string  `json:"run_uuid"`
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
+	ID            string   `json:"run_id"`
+	UUID          string   `json:"run_uuid"`
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
@@ -286,8 +296,10 @@ func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
 		return none{}, missing("key")
 	case in.Value == nil:
 		return none{}, missing("value")
+	case in.Timestamp == nil:
+		return none{}, missing("timestamp")
 	}
-	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(in.Timestamp), Value: float64(*in.Value)},
+	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(*in.Timestamp), Value: float64(*in.Value)},
 		ModelID: in.ModelID, DatasetName: in.DatasetName, DatasetDigest: in.DatasetDigest}
 	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Metrics: []tracking.Metric{m}})
 }
@@ -311,7 +323,7 @@ func (e *Edge) logParam(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: []tracking.Param{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: runParams([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -319,7 +331,7 @@ func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: []tracking.Tag{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: runTags([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) deleteTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -338,25 +350,28 @@ type logBatchIn struct {
 }
 
 type batchMetric struct {
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logBatch(ctx context.Context, in *logBatchIn) (none, error) {
 	if in.ID == "" {
 		return none{}, missing("run_id")
 	}
-	b := tracking.Batch{Metrics: make([]tracking.Metric, len(in.Metrics)), Params: paramsOf(in.Params), Tags: tagsOf(in.Tags)}
+	b := tracking.Batch{Metrics: make([]tracking.Metric, len(in.Metrics)), Params: runParams(in.Params), Tags: runTags(in.Tags)}
 	for i, m := range in.Metrics {
 		if m.Value == nil {
-			return none{}, errs.Invalidf("mlflow.log_batch", "Missing value for required parameter 'value' of metric %d", i)
+			return none{}, missing(fmt.Sprintf("metrics[%d].value", i))
 		}
-		b.Metrics[i] = tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(m.Timestamp), Value: float64(*m.Value)},
+		if m.Timestamp == nil {
+			return none{}, missing(fmt.Sprintf("metrics[%d].timestamp", i))
+		}
+		b.Metrics[i] = tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(*m.Timestamp), Value: float64(*m.Value)},
 			ModelID: m.ModelID, DatasetName: m.DatasetName, DatasetDigest: m.DatasetDigest}
 	}
 	return none{}, e.d.Tracking.LogBatch(ctx, in.ID, b)
