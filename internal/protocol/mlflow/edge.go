@@ -79,7 +79,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 	}
 	for i, base := range bases() {
 		at := func(method, path string, a httpx.Action, h http.HandlerFunc) {
-			r.Handle(method, base+path, a, h)
+			r.Handle(method, base+path, a, e.oneWorkspace(h))
 			if i == 0 && method != "" {
 				e.served = append(e.served, Endpoint{method, path})
 			}
@@ -98,7 +98,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.otherRoutes(at)
 	}
 	e.serverRoutes(func(method, path string, a httpx.Action, h http.HandlerFunc) {
-		r.Handle(method, path, a, h)
+		r.Handle(method, path, a, e.oneWorkspace(h))
 		e.served = append(e.served, Endpoint{method, path})
 	})
 	e.leftOutRoutes(r)
