@@ -93,7 +93,7 @@ func (s *Service) purgeRun(ctx context.Context, runID string, emit discard.Emit)
 	if err != nil {
 		return err
 	}
-	s.runsChanged(exp)
+	s.st.forget(exp)
 	return emit(gone)
 }
 
@@ -162,7 +162,7 @@ func (s *Service) purgeExperiment(ctx context.Context, eid string, emit discard.
 	if err != nil {
 		return err
 	}
-	defer s.runsChanged(exp)
+	defer s.st.forget(exp)
 	total := experimentPurged{ExperimentID: eid, Name: name}
 	for done := false; !done; {
 		var gone []blob.Content
@@ -248,10 +248,6 @@ func (s *Service) tellExperiment(ctx context.Context, tx *db.Tx, typ string, exp
 	}
 	return s.d.Events.Append(ctx, tx, typ, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, name})
 }
-
-// runsChanged is called after a commit that changed runs of experiments beside the write path. Nothing is kept in memory yet that it
-// would have to renew.
-func (s *Service) runsChanged(...int64) {}
 
 // ModelExperiment is the experiment that a logged model is in, deleted ones too. Kinds: NotFound.
 func (s *Service) ModelExperiment(ctx context.Context, modelID string) (experimentID string, err error) {

@@ -3,8 +3,12 @@ package tracking
 import (
 	"context"
 	"embed"
+	"hash/fnv"
+	"io"
 	"log/slog"
+	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,9 +39,11 @@ type Deps struct {
 
 // Service is the use-cases of tracking. Safe for concurrent use.
 type Service struct {
-	d       Deps
-	st      *store
-	metrics *metrics
+	d         Deps
+	st        *store
+	metrics   *metrics
+	searching gate
+	turns     turns
 }
 
 // New makes the service; Start must run once after the migrations.
@@ -45,7 +51,7 @@ func New(d Deps) *Service {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d: d, st: &store{db: d.DB}, metrics: newMetrics(d.Metrics)}
+	return &Service{d: d, st: newStore(d.DB), metrics: newMetrics(d.Metrics), searching: newGate(max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // Start makes sure that the default experiment is there.
@@ -108,6 +114,7 @@ func (s *Service) DeleteExperiment(ctx context.Context, eid string) error {
 		return errs.Invalidf("tracking.delete_experiment", "the default experiment cannot be deleted")
 	}
 	return s.onExperiment(ctx, eid, ViewActive, func(tx *db.Tx, num int64) error {
+		tx.AfterCommit(func() { s.st.forget(num) })
 		if err := s.st.deleteExperiment(tx, num, s.now()); err != nil {
 			return err
 		}
@@ -118,6 +125,7 @@ func (s *Service) DeleteExperiment(ctx context.Context, eid string) error {
 // RestoreExperiment brings back a deleted experiment and the runs deleted with it. Kinds: NotFound, Invalid (not deleted).
 func (s *Service) RestoreExperiment(ctx context.Context, eid string) error {
 	return s.onExperiment(ctx, eid, ViewDeleted, func(tx *db.Tx, num int64) error {
+		tx.AfterCommit(func() { s.st.forget(num) })
 		if err := s.st.restoreExperiment(tx, num, s.now()); err != nil {
 			return err
 		}
@@ -171,6 +179,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 		r.Name = randomName()
 	}
 	r.Tags = lastOfEach(append(n.Tags[:len(n.Tags):len(n.Tags)], Tag{TagRunName, r.Name}))
+	defer s.turns.take(s.d.DB, r.ID)()
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := s.st.checkExperiment(tx, exp, ViewActive); err != nil {
 			return err
@@ -308,7 +317,23 @@ func (s *Service) LogOutputs(ctx context.Context, runID string, models []ModelRe
 	return s.onRun(ctx, runID, ViewActive, func(tx *db.Tx, r runRow) error { return s.st.insertModelRefs(tx, r, "output", models) })
 }
 
+// turns lets the writes to one run go one after the other on PostgreSQL, where two commits may otherwise tell the index of their changes
+// in the wrong order. SQLite has one writer.
+type turns [64]sync.Mutex
+
+func (t *turns) take(d *db.DB, runID string) (done func()) {
+	if d.Engine() != db.Postgres {
+		return func() {}
+	}
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, runID)
+	m := &t[h.Sum32()%uint32(len(t))]
+	m.Lock()
+	return m.Unlock
+}
+
 func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx *db.Tx, r runRow) error) error {
+	defer s.turns.take(s.d.DB, runID)()
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := s.st.findRun(tx, runID)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 )
 
 // prepared is a batch made ready outside the transaction: one encoded chunk per metric key.
@@ -25,6 +26,8 @@ type series struct {
 	latest Point
 	n      int
 	data   []byte
+
+	low, high float64 // NaN when every point is
 }
 
 func prepare(b Batch) (prepared, error) {
@@ -56,7 +59,8 @@ func prepare(b Batch) (prepared, error) {
 				latest = x
 			}
 		}
-		p.series = append(p.series, series{key, latest, len(pts), encodeChunk(pts)})
+		low, high := extremes(pts)
+		p.series = append(p.series, series{key: key, latest: latest, n: len(pts), data: encodeChunk(pts), low: low, high: high})
 	}
 	slices.SortFunc(p.series, func(a, b series) int { return cmp.Compare(a.key, b.key) }) // one lock order for all writers
 	return p, nil
@@ -83,7 +87,7 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 		if t.Key == TagRunName && t.Value != "" {
 			err = st.nameRun(tx, r, t.Value)
 		} else {
-			err = st.setTag(tx, r.exp, r.num, t)
+			err = st.setTag(tx, r, t)
 		}
 		if err != nil {
 			return err
@@ -94,6 +98,9 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 
 func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
 	n, err := tx.Exec("INSERT INTO run_param (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO NOTHING", r.exp, r.num, p.Key, p.Value)
+	if n > 0 {
+		r.note(cell{ref: filter.Ref{Entity: filter.Param, Key: p.Key}, text: p.Value})
+	}
 	if err != nil || n > 0 {
 		return err
 	}
@@ -115,15 +122,19 @@ const isNewer = `(excluded.step, excluded.ts, COALESCE(excluded.value, -1.797693
 // they hold chunkTarget points.
 func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
 	var seq, loose int64
-	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose) VALUES (?, ?, ?, ?, ?, ?, 1, ?)
+	var last sql.NullFloat64
+	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
 		ON CONFLICT (exp, run, key) DO UPDATE SET seq = metric_latest.seq + 1, loose = metric_latest.loose + excluded.loose,
 		step = CASE WHEN `+isNewer+` THEN excluded.step ELSE metric_latest.step END,
 		ts = CASE WHEN `+isNewer+` THEN excluded.ts ELSE metric_latest.ts END,
-		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END
-		RETURNING seq, loose`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n).Scan(&seq, &loose)
+		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END,
+		low = CASE WHEN excluded.low < metric_latest.low THEN excluded.low ELSE metric_latest.low END,
+		high = CASE WHEN excluded.high > metric_latest.high THEN excluded.high ELSE metric_latest.high END
+		RETURNING seq, loose, value`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n, nullNaN(s.low), nullNaN(s.high)).Scan(&seq, &loose, &last)
 	if err != nil {
 		return err
 	}
+	r.changes.metrics = append(r.changes.metrics, metricCell{s.key, orNaN(last), s.low, s.high})
 	if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, s.key, seq, s.n, s.data); err != nil {
 		return err
 	}

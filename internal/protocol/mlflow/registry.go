@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/registry"
-	"github.com/modelyard/modelyard/internal/tracking/filter"
 )
 
 // Two tags of MLflow's: a prompt is a registered model that has isPrompt, and no files.
@@ -134,38 +134,39 @@ type registeredList struct {
 	Next   string       `json:"next_page_token,omitempty"`
 }
 
-func registeredSchema() filter.Schema {
-	return filter.Schema{
-		Attributes: map[string]filter.AttributeType{registry.FieldName: filter.Listed, registry.FieldCreated: filter.Number, registry.FieldUpdated: filter.Number},
-		Aliases:    map[string]string{"timestamp": registry.FieldUpdated},
-		Entities:   []filter.Entity{filter.Tag},
+// modelDialect and versionDialect are what registered models and their versions are searched by.
+func modelDialect() filter.Dialect {
+	return filter.Dialect{
+		{Entity: filter.Attribute, Names: []string{"attributes", "attribute", "attr", "model"},
+			Keys:    map[string]filter.Type{registry.FieldName: filter.Text, registry.FieldCreated: filter.Number, registry.FieldUpdated: filter.Number},
+			Aliases: map[string]string{"timestamp": registry.FieldUpdated}},
+		{Entity: filter.Tag, Names: []string{"tags", "tag"}, Unordered: true},
 	}
 }
 
-func versionSchema() filter.Schema {
-	s := registeredSchema()
-	s.Attributes[registry.FieldRunID] = filter.Listed
-	s.Attributes[registry.FieldSource] = filter.Listed
-	s.Attributes[registry.FieldModelID] = filter.Listed
-	s.Attributes[registry.FieldNumber] = filter.Number
-	s.Attributes[registry.FieldStage] = filter.Listed
-	s.Aliases["source_path"] = registry.FieldSource
-	s.Aliases["version"] = registry.FieldNumber
-	s.Aliases["current_stage"] = registry.FieldStage
-	return s
+func versionDialect() filter.Dialect {
+	d := modelDialect()
+	for _, key := range []string{registry.FieldRunID, registry.FieldSource, registry.FieldModelID, registry.FieldStage} {
+		d[0].Keys[key] = filter.Text
+	}
+	d[0].Keys[registry.FieldNumber] = filter.Number
+	d[0].Aliases["source_path"] = registry.FieldSource
+	d[0].Aliases["version"] = registry.FieldNumber
+	d[0].Aliases["current_stage"] = registry.FieldStage
+	return d
 }
 
 // registryQuery translates a search. Prompts are left out unless the filter asks about them.
-func registryQuery(in *searchRegistryIn, s filter.Schema, most int) (registry.Query, error) {
+func registryQuery(in *searchRegistryIn, d filter.Dialect, most int) (registry.Query, error) {
 	q := registry.Query{PageToken: in.PageToken, PageSize: min(int(in.Max), 10_000)}
 	if err := checkMax(in.Max, most); err != nil {
 		return q, err
 	}
-	tree, err := filter.Parse(in.Filter, s)
+	tree, err := filter.Parse(in.Filter, d)
 	if err != nil {
 		return q, err
 	}
-	orders, err := filter.ParseOrder(in.OrderBy, s)
+	orders, err := filter.ParseOrder(in.OrderBy, d)
 	if err != nil {
 		return q, err
 	}
@@ -217,7 +218,7 @@ func conjunction(n filter.Node) ([]*filter.Compare, error) {
 }
 
 func (e *Edge) searchRegistered(ctx context.Context, in *searchRegistryIn) (registeredList, error) {
-	q, err := registryQuery(in, registeredSchema(), 1000)
+	q, err := registryQuery(in, modelDialect(), 1000)
 	if err != nil {
 		return registeredList{}, err
 	}

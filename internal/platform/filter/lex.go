@@ -80,7 +80,7 @@ func (l *lexer) next() (token, error) {
 	case wordStart(r):
 		return l.word(t)
 	}
-	return t, invalid("unexpected character %q at position %d", r, l.pos)
+	return t, l.fail(l.pos, "unexpected character %q", r)
 }
 
 // quotedText reads to the closing quote; a doubled quote inside stands for one.
@@ -102,7 +102,7 @@ func (l *lexer) quotedText(q rune) (string, error) {
 		}
 		return b.String(), nil
 	}
-	return "", invalid("the quote at position %d is not closed", start)
+	return "", l.fail(start, "a quote is not closed that opens")
 }
 
 func (l *lexer) operator(t token) (token, error) {
@@ -117,7 +117,7 @@ func (l *lexer) operator(t token) (token, error) {
 			return t, nil
 		}
 	}
-	return t, invalid("unexpected character %q at position %d", l.in[l.pos], l.pos)
+	return t, l.fail(l.pos, "unexpected character %q", l.in[l.pos])
 }
 
 func (l *lexer) number(t token) token {
