@@ -111,7 +111,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	}
 	dbURL := cfg.DatabaseURL
 	if dbURL == "" {
-		dbURL = filepath.Join(dir, "modelyard.db")
+		dbURL = filepath.Join(dir, databaseFile)
 	} else if file, ok := db.File(dbURL); ok {
 		if s.dbFile, err = lockDatabaseFile(file); err != nil {
 			return err
@@ -135,11 +135,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if s.domains, err = s.compose(); err != nil {
 		return err
 	}
-	all := []db.Migrations{jobs.Migrations(), events.Migrations(), blob.Migrations()}
-	for _, d := range s.domains {
-		all = append(all, d.migrations...)
-	}
-	if err := s.f.db.Migrate(ctx, all...); err != nil || o.offline {
+	if err := s.f.db.Migrate(ctx, s.migrations()...); err != nil || o.offline {
 		return err
 	}
 	for _, d := range s.domains {
@@ -151,6 +147,15 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 		}
 	}
 	return nil
+}
+
+// migrations are those of the frame and of every domain.
+func (s *Server) migrations() []db.Migrations {
+	all := []db.Migrations{jobs.Migrations(), events.Migrations(), blob.Migrations()}
+	for _, d := range s.domains {
+		all = append(all, d.migrations...)
+	}
+	return all
 }
 
 // listen takes the port; a port in use says so and how to go on.

@@ -40,7 +40,7 @@ func (s *Server) compose() ([]domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}, start: steps.Start})
 	steps.Subscribe()
 	steps.Routes(f.router)
 
@@ -95,6 +95,10 @@ func (s *Server) compose() ([]domain, error) {
 	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 
 	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+
+	if err := s.backupRoutes(served.log); err != nil {
+		return nil, err
+	}
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
