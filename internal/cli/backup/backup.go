@@ -53,6 +53,9 @@ modelyard restore reads it back; modelyard restore --check looks whether it is w
 			return f.Document(m)
 		}
 		f.Progress("%s", Describe(m))
+		if n := len(m.Missing) + len(m.Damaged); n > 0 {
+			f.Progress("warning: %d contents are missing and %d damaged in the server's own store; the backup holds everything else", len(m.Missing), len(m.Damaged))
+		}
 		_, err = fmt.Fprintf(f.Out, "%s (%s bytes)\n", name, strconv.FormatInt(size, 10))
 		return err
 	}

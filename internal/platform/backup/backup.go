@@ -70,6 +70,17 @@ type Manifest struct {
 	LastHash     string           `json:"last_event,omitempty"` // its last hash
 	Contents     int64            `json:"contents"`
 	ContentBytes int64            `json:"content_bytes"`
+
+	// Found while copying, so they stand at the end of the stream.
+	Missing []string `json:"missing,omitempty"` // digests of contents that were not there
+	Damaged []string `json:"damaged,omitempty"` // digests of contents that are damaged, copied as they are
+}
+
+// closing is the last entry.
+type closing struct {
+	Entries []Entry  `json:"entries"`
+	Missing []string `json:"missing,omitempty"`
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // Entry is the checksum of one entry.
@@ -125,6 +136,7 @@ func Write(ctx context.Context, out io.Writer, src Source) (Manifest, error) {
 	if err := w.tar.Close(); err != nil {
 		return m, fail(err)
 	}
+	m.Missing, m.Damaged = w.end.Missing, w.end.Damaged
 	return m, fail(z.Close())
 }
 
@@ -205,10 +217,10 @@ func each(ctx context.Context, snap *db.Snapshot, query string, row func(scan fu
 }
 
 type writer struct {
-	ctx     context.Context //nolint:containedctx // lives for one call of Write
-	tar     *tar.Writer
-	at      time.Time
-	entries []Entry
+	ctx context.Context //nolint:containedctx // lives for one call of Write
+	tar *tar.Writer
+	at  time.Time
+	end closing
 }
 
 func (w *writer) all(src Source, snap *db.Snapshot, m Manifest, contents []blob.Content) error {
@@ -234,7 +246,7 @@ func (w *writer) all(src Source, snap *db.Snapshot, m Manifest, contents []blob.
 			}
 		}
 	}
-	return w.json(checksumsName, w.entries)
+	return w.json(checksumsName, w.end)
 }
 
 func (w *writer) json(name string, v any) error {
@@ -261,7 +273,7 @@ func (w *writer) add(name string, size int64, r io.Reader) error {
 	if n != size {
 		return errs.E(errs.Unavailable, "backup", fmt.Sprintf("%s became shorter while it was read", name), nil)
 	}
-	w.entries = append(w.entries, Entry{name, size, hex.EncodeToString(h.Sum(nil))})
+	w.end.Entries = append(w.end.Entries, Entry{name, size, hex.EncodeToString(h.Sum(nil))})
 	return nil
 }
 
@@ -318,15 +330,25 @@ func (p *pieces) flush() error {
 	return err
 }
 
-// content copies contents; damaged ones end the backup, because a backup that looks whole and is not would be worse than none.
+// content copies contents as they are. What is missing or damaged is listed and does not keep the rest from being saved.
 func (w *writer) content(l *blob.Local, c blob.Content) error {
-	r, err := l.Open(w.ctx, c.Digest)
+	d := string(c.Digest)
+	r, size, err := l.Raw(c.Digest)
+	if errs.Is(err, errs.NotFound) {
+		w.end.Missing = append(w.end.Missing, d)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	d := string(c.Digest)
-	return w.add(path.Join(blobsDir, d[:2], d[2:]), c.Size, r)
+	if err := w.add(path.Join(blobsDir, d[:2], d[2:]), size, r); err != nil {
+		return err
+	}
+	if w.end.Entries[len(w.end.Entries)-1].SHA256 != d {
+		w.end.Damaged = append(w.end.Damaged, d)
+	}
+	return nil
 }
 
 func (w *writer) file(f File) error {
