@@ -57,6 +57,7 @@ type Options struct {
 	Log          *slog.Logger
 	Clock        clock.Clock
 	BeforeCommit func() // see db.Options
+	AnswerEarly  bool   // see db.Options
 
 	offline bool // migrate the stores and stop: no port, nothing loaded
 }
@@ -117,7 +118,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if s.f.db, err = db.Open(ctx, db.Options{URL: dbURL, Log: s.f.log, BeforeCommit: o.BeforeCommit}); err != nil {
+	if s.f.db, err = db.Open(ctx, db.Options{URL: dbURL, Log: s.f.log, BeforeCommit: o.BeforeCommit, AnswerEarly: o.AnswerEarly}); err != nil {
 		return err
 	}
 	if s.dbLock, err = s.f.db.Lock(ctx); err != nil {
