@@ -43,7 +43,7 @@ func (s *Server) compose() ([]domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}, start: steps.Start})
 	steps.Subscribe()
 	steps.Routes(f.router)
 
@@ -110,6 +110,10 @@ func (s *Server) compose() ([]domain, error) {
 	edge.Routes(f.router)
 
 	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+
+	if err := s.backupRoutes(served.log); err != nil {
+		return nil, err
+	}
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)
