@@ -46,16 +46,10 @@ export function reference(id: string): string | undefined {
   }
 }
 
-/** What the server calls a column that is to come with the rows. */
+/** What has to come with the rows for a column to have its values, as the server takes it; undefined for what always comes. */
 export function wanted(id: string): string | undefined {
   const c = parseColumn(id)
-  switch (c?.kind) {
-    case 'metric': return c.aggregate ? `${c.aggregate}(metrics.${c.key})` : `metrics.${c.key}`
-    case 'param': return `params.${c.key}`
-    case 'tag': return `tags.${c.key}`
-    case 'attribute': return c.name === 'user' ? 'tags.mlflow.user' : c.name === 'source' ? 'tags.mlflow.source.name' : c.name === 'commit' ? 'tags.mlflow.source.git.commit' : undefined
-    default: return undefined
-  }
+  return c?.kind === 'attribute' && !['user', 'source', 'commit'].includes(c.name) ? undefined : reference(id)
 }
 
 /** What a reader sees above the column. */
@@ -73,7 +67,7 @@ export function title(id: string): string {
 export function valueOf(run: Run, id: string): string | number | null | undefined {
   const c = parseColumn(id)
   switch (c?.kind) {
-    case 'metric': return c.aggregate ? run.aggregates?.[`${c.aggregate}(metrics.${c.key})`] : run.metrics[c.key]
+    case 'metric': return c.aggregate ? run.aggregates?.[`${c.aggregate}(metrics.${quoted(c.key)})`] : run.metrics[c.key]
     case 'param': return run.params[c.key]
     case 'tag': return run.tags[c.key]
     case 'attribute':
