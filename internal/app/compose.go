@@ -35,7 +35,7 @@ func (s *Server) compose() ([]domain, error) {
 	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
 	track.Subscribe()
 	track.Routes(f.router)
-	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start, run: track.Warm})
 
 	steps, err := s.pipelines(track)
 	if err != nil {

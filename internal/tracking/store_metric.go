@@ -182,12 +182,17 @@ func decodeRows(rows *sql.Rows) ([]Point, error) {
 	return points, rows.Err()
 }
 
-func (st *store) history(ctx context.Context, runID, key string) ([]Point, error) {
-	rows, err := st.db.Query(ctx, "SELECT c.data FROM metric_chunk c WHERE c.run = (SELECT num FROM run WHERE id = ?) AND c.key = ? ORDER BY c.seq", runID, key)
-	if err != nil {
-		return nil, err
-	}
-	return decodeRows(rows)
+// chunks reads the points of one metric of a run, in the order they were logged, behind those of out.
+func (st *store) chunks(ctx context.Context, run int64, key string, out []Point) ([]Point, error) {
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var data sql.RawBytes
+		err := rows.Scan(&data)
+		if err == nil {
+			out, err = decodeChunk(data, out)
+		}
+		return err
+	}, "SELECT data FROM metric_chunk WHERE run = ? AND key = ? ORDER BY seq", run, key)
+	return out, err
 }
 
 // setModelMetric keeps the latest value that a run measured of a logged model; metrics of models that are not here are kept with the
