@@ -17,7 +17,7 @@ export const experimentSearch = (raw: RawSearch) => tidy({
   log: flag(raw, 'log'), runs: list(raw, 'runs'), run: text(raw, 'run'), find: text(raw, 'find'),
 })
 export const compareSearch = (raw: RawSearch) => tidy({ runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), all: flag(raw, 'all') })
-export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
+export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details', 'reproduce', 'children']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
 export const modelSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['files', 'activity']), file: text(raw, 'file'), gate: text(raw, 'gate') })
 export const datasetSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['rows', 'contract']), column: text(raw, 'column') })
 export const endpointSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['versions', 'requests', 'history', 'try']), range: oneOf(raw, 'range', ranges), zoom: text(raw, 'zoom'), prediction: text(raw, 'prediction'), only: oneOf(raw, 'only', ['labelled', 'failed']), version: text(raw, 'version') })

@@ -19,7 +19,6 @@ describe('columns', () => {
     expect(reference('started')).toBe('attributes.start_time')
     expect(reference('data')).toBeUndefined()
     expect(wanted('max:val/loss')).toBe('max(metrics.`val/loss`)')
-    expect(wanted('user')).toBe('tags.`mlflow.user`')
     expect(wanted('took')).toBeUndefined()
     expect(title('best:loss')).toBe('best loss')
   })

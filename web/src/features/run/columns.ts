@@ -49,7 +49,7 @@ export function reference(id: string): string | undefined {
 /** What has to come with the rows for a column to have its values, as the server takes it; undefined for what always comes. */
 export function wanted(id: string): string | undefined {
   const c = parseColumn(id)
-  return c?.kind === 'attribute' && !['user', 'source', 'commit'].includes(c.name) ? undefined : reference(id)
+  return c?.kind === 'attribute' ? undefined : reference(id)
 }
 
 /** What a reader sees above the column. */
@@ -103,11 +103,11 @@ export function orderedMetrics(keys: readonly string[], main: string | undefined
 }
 
 /**
- * What a new visitor sees: when, how long, the main metric with its curve, three more metrics, and the parameters that differ among the
- * runs at hand (numbers before words), at most ten in all.
+ * What a new visitor sees: when, how long, the main metric two more metrics, and the parameters that differ among the
+ * runs at hand (numbers before words), at most nine in all.
  */
 export function usualColumns(keys: Keys, main: string | undefined, sample: readonly Run[]): string[] {
-  const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 4)
+  const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 3)
   const values = (k: string) => sample.flatMap((r) => (r.params[k] === undefined ? [] : [r.params[k]]))
   const numeric = (k: string) => values(k).some((v) => v !== '' && Number.isFinite(Number(v)))
   const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1 || values(k).length === 0)
@@ -128,8 +128,8 @@ export function differing(columns: readonly string[], runs: readonly Run[]): str
 /** The width a column has before anybody changes it, in pixels. */
 export function usualWidth(id: string): number {
   const c = parseColumn(id)
-  if (c?.kind === 'attribute') return { name: 248, started: 104, took: 96, status: 100, user: 110, source: 130, commit: 84, data: 130, models: 130, id: 110, curve: 84 }[c.name]
-  return Math.max(c?.kind === 'metric' ? 92 : 84, Math.min(190, title(id).length * 7.2 + 38))
+  if (c?.kind === 'attribute') return { name: 232, started: 96, took: 90, status: 100, user: 110, source: 130, commit: 84, data: 130, models: 130, id: 110, curve: 84 }[c.name]
+  return Math.max(c?.kind === 'metric' ? 88 : 76, Math.min(180, title(id).length * 6.7 + 28))
 }
 
 export const narrowest = 56
