@@ -23,6 +23,9 @@ const (
 	EventModelDeleted       = "tracking.model.deleted"
 	EventModelRestored      = "tracking.model.restored"
 	EventModelPurged        = "tracking.model.purged"
+	EventRunImported        = "tracking.run.imported"
+	EventRunsMoved          = "tracking.run.moved"
+	EventExperimentMerged   = "tracking.experiment.merged"
 )
 
 type experimentCreated struct {
@@ -118,4 +121,18 @@ type experimentPurged struct {
 	Models       int64  `json:"models"`
 	Files        int64  `json:"files"`
 	Bytes        int64  `json:"bytes"`
+}
+
+type runsMoved struct {
+	RunIDs []string `json:"run_ids"`
+	From   []string `json:"from"`
+	To     string   `json:"experiment_id"`
+	Models int64    `json:"models"`
+}
+
+type experimentMerged struct {
+	ExperimentID string `json:"experiment_id"`
+	Into         string `json:"into"`
+	Runs         int64  `json:"runs"`
+	Models       int64  `json:"models"`
 }

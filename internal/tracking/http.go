@@ -33,6 +33,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/logged-models/{id}/files", "run:read", "List one folder of a logged model's files", s.listModelFilesHTTP)
 	s.noteRoutes(r)
 	s.trashRoutes(r)
+	s.importRoutes(r)
 	r.Handle("GET", "/api/v1/runs/{id}/files/content", "run:read", s.contentHTTP(r, RunRoot, s.HasRun))
 	r.Handle("GET", "/api/v1/logged-models/{id}/files/content", "run:read", s.contentHTTP(r, ModelRoot, s.HasModel))
 }

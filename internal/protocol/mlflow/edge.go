@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/platform/actor"
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/clock"
@@ -17,6 +18,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/secret"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -28,6 +30,8 @@ const Version = "3.17.2"
 type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
+	Traces   *trace.Service
+	EvalSets *evalset.Service
 	Webhooks *webhook.Service
 	Scorers  *scorer.Service
 	Files    *blob.Files
@@ -86,6 +90,8 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.registryRoutes(at)
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
+		e.traceRoutes(at)
+		e.evalsetRoutes(at)
 		e.transferRoutes(at)
 		e.webhookRoutes(at)
 		e.scorerRoutes(at)

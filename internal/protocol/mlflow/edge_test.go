@@ -94,7 +94,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	do(t, s, "POST", api+"runs/log-model", fmt.Sprintf(`{"run_id":%q,"model_json":"{\"artifact_path\":\"m\",\"flavors\":{}}"}`, run), 200)
-	for path, code := range map[string]string{"/api/3.0/mlflow/traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "NOT_IMPLEMENTED"} {
+	for path, code := range map[string]string{"/api/2.0/mlflow/unified-traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "INVALID_PARAMETER_VALUE"} {
 		if _, text := s.Do(t, "POST", path, "{}"); !strings.Contains(text, code) {
 			t.Errorf("%s: %s", path, text)
 		}

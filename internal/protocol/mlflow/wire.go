@@ -248,8 +248,14 @@ func decodeQuery(req *http.Request, in any) error {
 		default:
 			text := values[0]
 			if f.Kind() == reflect.Pointer || f.CanAddr() {
-				if err := json.Unmarshal([]byte(text), f.Addr().Interface()); err != nil {
-					return errs.Invalidf("mlflow.decode", "Invalid value %.40q for parameter '%s'", text, name).WithField(name, "expected a number")
+				var err error
+				if u, ok := f.Addr().Interface().(json.Unmarshaler); ok { // its own text, which need not be JSON
+					err = u.UnmarshalJSON([]byte(text))
+				} else {
+					err = json.Unmarshal([]byte(text), f.Addr().Interface())
+				}
+				if err != nil {
+					return errs.Invalidf("mlflow.decode", "Invalid value %.40q for parameter '%s'", text, name).WithField(name, "expected a number, true or false")
 				}
 			}
 		}
