@@ -40,6 +40,6 @@ func New(f *cmdutil.Factory) *cobra.Command {
 			}
 			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
 		},
-	})
+	}, merge(f))
 	return cmd
 }

@@ -17,7 +17,7 @@ const root = "api/v1/runs"
 // New is `modelyard run`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Runs: what was tried, with parameters, metrics and files", Aliases: []string{"runs"}}
-	cmd.AddCommand(list(f), get(f))
+	cmd.AddCommand(list(f), get(f), move(f))
 	return cmd
 }
 

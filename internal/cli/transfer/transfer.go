@@ -70,7 +70,7 @@ func progress(f *cmdutil.Factory) func(transfer.Progress) {
 		return nil
 	}
 	var mu sync.Mutex
-	var last time.Time
+	last := time.Now()
 	every, start, end := progressEvery, "", "\n"
 	if f.ErrTerminal() {
 		every, start, end = 200*time.Millisecond, "\r\x1b[K", ""
