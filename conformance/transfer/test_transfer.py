@@ -122,9 +122,9 @@ def test_names_that_are_taken(source, ours):
     out = ours.run("import", "mlflow", "--from", source.url, ok=False)
     assert out.returncode == 5 and "--prefix" in out.stderr and "--into-existing" in out.stderr
     r = ours.report("import", "mlflow", "--from", source.url, "--prefix", "old/", "--experiment", "wines", "--experiment", "other/one")
-    assert not r["problems"] and r["by"]["experiments"]["created"] == 1  # other/one was made before the clash was seen, under its own name
+    assert not r["problems"] and r["by"]["experiments"]["created"] == 2
     names = {e.name for e in MlflowClient(ours.url).search_experiments()}
-    assert "old/wines" in names
+    assert names == {"Default", "wines", "old/wines", "old/other/one"}, "the refused call left nothing behind"
 
 
 def test_filters(source, ours):

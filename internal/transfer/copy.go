@@ -145,37 +145,60 @@ func (c *copier) experiments(ctx context.Context) ([]Experiment, error) {
 			return nil, errs.NotFoundf("transfer.copy", "the source has no experiment named %q", name).WithHint("names are compared letter by letter; leave --experiment out to move all")
 		}
 	}
-	var taken []string
 	var kept []Experiment
 	for _, e := range es {
-		if empty, err := c.emptyDefault(ctx, e); err != nil {
+		empty, err := c.emptyDefault(ctx, e)
+		if err != nil {
 			return nil, err
-		} else if empty {
-			continue
 		}
-		kept = append(kept, e)
-		id, out, err := c.dst.Experiment(ctx, e, c.o.Prefix+e.Name, c.o.IntoExisting)
-		switch {
-		case client.KindOf(err) == "conflict" || errs.Is(err, errs.Conflict):
-			taken = append(taken, c.o.Prefix+e.Name)
-			continue
-		case err != nil && fatal(ctx, err):
-			return nil, err
-		case err != nil:
-			c.l.change(nounExperiment, func(n *Count) { n.Source++ })
-			c.l.problem(nounExperiment, e.Name, "%v", err)
-			kept = kept[:len(kept)-1]
-			continue
+		if !empty {
+			kept = append(kept, e)
 		}
-		c.placed[e.ID] = id
+	}
+	if err := c.checkNames(ctx, kept); err != nil {
+		return nil, err
+	}
+	es = kept[:0:0]
+	for _, e := range kept {
 		c.l.change(nounExperiment, func(n *Count) { n.Source++ })
+		id, out, err := c.dst.Experiment(ctx, e, c.placing(e))
+		if err != nil {
+			if fatal(ctx, err) {
+				return nil, err
+			}
+			c.l.problem(nounExperiment, e.Name, "%v", err)
+			continue
+		}
+		es = append(es, e)
+		c.placed[e.ID] = id
 		c.l.did(nounExperiment, out)
 	}
-	if len(taken) > 0 {
-		return nil, errs.E(errs.Conflict, "transfer.copy", "the target has other experiments of these names: "+strings.Join(taken, ", "), nil).
-			WithHint("add --into-existing to add to them, or --prefix TEXT to give the new ones other names")
+	return es, c.compareExperiments(ctx, es)
+}
+
+func (c *copier) placing(e Experiment) Placing {
+	return Placing{Name: c.o.Prefix + e.Name, IntoExisting: c.o.IntoExisting}
+}
+
+// checkNames tells of all names that are taken, before anything is written.
+func (c *copier) checkNames(ctx context.Context, es []Experiment) error {
+	var taken []string
+	for _, e := range es {
+		as := c.placing(e)
+		as.Check = true
+		_, _, err := c.dst.Experiment(ctx, e, as)
+		switch {
+		case client.KindOf(err) == "conflict" || errs.Is(err, errs.Conflict):
+			taken = append(taken, as.Name)
+		case err != nil && fatal(ctx, err):
+			return err
+		}
 	}
-	return kept, c.compareExperiments(ctx, kept)
+	if len(taken) == 0 {
+		return nil
+	}
+	return errs.E(errs.Conflict, "transfer.copy", "the target has other experiments of these names: "+strings.Join(taken, ", "), nil).
+		WithHint("add --into-existing to add to them, or --prefix TEXT to give the new ones other names")
 }
 
 // emptyDefault reports whether e is the Default experiment that every store has, with nothing in it.

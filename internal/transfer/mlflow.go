@@ -51,17 +51,20 @@ func (m *MLflow) post(ctx context.Context, path string, in any) error {
 }
 
 // Experiment finds the experiment by name and tag, or makes it, and learns what earlier exports put into it.
-func (m *MLflow) Experiment(ctx context.Context, e Experiment, name string, into bool) (string, Outcome, error) {
+func (m *MLflow) Experiment(ctx context.Context, e Experiment, as Placing) (string, Outcome, error) {
 	var a struct {
 		Experiment wireExperiment `json:"experiment"`
 	}
-	err := m.call(ctx, http.MethodGet, api+"experiments/get-by-name", url.Values{"experiment_name": {name}}, nil, &a)
+	err := m.call(ctx, http.MethodGet, api+"experiments/get-by-name", url.Values{"experiment_name": {as.Name}}, nil, &a)
+	if isMissing(err) && as.Check {
+		return "", Created, nil
+	}
 	if isMissing(err) {
 		var made struct {
 			ID string `json:"experiment_id"`
 		}
 		tags := append(pairs(e.Tags), keyValue{tagExperiment, e.Origin()})
-		if err := m.call(ctx, http.MethodPost, api+"experiments/create", nil, map[string]any{"name": name, "tags": tags}, &made); err != nil {
+		if err := m.call(ctx, http.MethodPost, api+"experiments/create", nil, map[string]any{"name": as.Name, "tags": tags}, &made); err != nil {
 			return "", "", err
 		}
 		m.wantDeleted(made.ID, e.Deleted, false)
@@ -72,15 +75,18 @@ func (m *MLflow) Experiment(ctx context.Context, e Experiment, name string, into
 	}
 	got := a.Experiment.plain()
 	ours := got.Tags[tagExperiment] == e.Origin()
-	if !ours && !into && (got.ID != "0" || !m.empty(ctx, got)) {
-		return "", "", errs.E(errs.Conflict, "transfer.mlflow", "the server has another experiment named "+name, nil)
+	if !ours && !as.IntoExisting && (got.ID != "0" || !m.empty(ctx, got)) {
+		return "", "", errs.E(errs.Conflict, "transfer.mlflow", "the server has another experiment named "+as.Name, nil)
+	}
+	if as.Check {
+		return got.ID, Unchanged, nil
 	}
 	out := Unchanged
 	if !got.Deleted {
 		want := maps.Clone(e.Tags)
 		want[tagExperiment] = e.Origin()
 		for _, t := range pairs(want) {
-			if have, ok := got.Tags[t.Key]; ok && (have == t.Value || into) {
+			if have, ok := got.Tags[t.Key]; ok && (have == t.Value || as.IntoExisting) {
 				continue
 			}
 			out = Updated

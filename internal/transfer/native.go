@@ -85,20 +85,20 @@ func (n *Native) post(ctx context.Context, path string, in any) (outcomeReply, e
 }
 
 // Experiment finds the experiment by its origin, or makes it with its id when that is free.
-func (n *Native) Experiment(ctx context.Context, e Experiment, name string, into bool) (string, Outcome, error) {
+func (n *Native) Experiment(ctx context.Context, e Experiment, as Placing) (string, Outcome, error) {
 	stage := "active"
 	if e.Deleted {
 		stage = deleted
 	}
 	origin := e.Origin()
-	if name != e.Name {
-		origin += " as " + name
+	if as.Name != e.Name {
+		origin += " as " + as.Name
 	}
 	if len(origin) > 250 {
 		origin = origin[:100] + mark(origin)
 	}
-	a, err := n.post(ctx, "/api/v1/import/experiments", map[string]any{"origin": origin, "source_id": e.ID, "name": name, "lifecycle": stage,
-		"created_ms": e.Created, "updated_ms": e.Updated, "tags": e.Tags, "into_existing": into})
+	a, err := n.post(ctx, "/api/v1/import/experiments", map[string]any{"origin": origin, "source_id": e.ID, "name": as.Name, "lifecycle": stage,
+		"created_ms": e.Created, "updated_ms": e.Updated, "tags": e.Tags, "into_existing": as.IntoExisting, "check": as.Check})
 	return a.ID, a.Outcome, err
 }
 

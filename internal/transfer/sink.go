@@ -19,10 +19,17 @@ const (
 // was begun and not finished.
 type Known struct{ ID, Mark string }
 
+// Placing says how an experiment is placed in a sink.
+type Placing struct {
+	Name         string // there
+	IntoExisting bool   // use one of that name that came from elsewhere
+	Check        bool   // only see whether it can be placed
+}
+
 // Sink writes a store. Everything can be written again without harm.
 type Sink interface {
 	// Experiment finds or makes the experiment that e goes into, under a name of the caller's choice.
-	Experiment(ctx context.Context, e Experiment, name string, intoExisting bool) (id string, out Outcome, err error)
+	Experiment(ctx context.Context, e Experiment, as Placing) (id string, out Outcome, err error)
 	// Known looks up runs or logged models by their ids in the source.
 	Known(ctx context.Context, kind string, ids []string) (map[string]Known, error)
 	// Run writes a run and all its points, without its models; history gives the points of a metric.
