@@ -106,8 +106,17 @@ def ours(tmp_path_factory):
     next(make, None)
 
 
-@pytest.fixture
-def other_mlflow(tmp_path_factory):
-    make = servers(MLflow, tmp_path_factory, "other")
+@pytest.fixture(scope="session")
+def second(tmp_path_factory):
+    """An MLflow server that tests write into."""
+    make = servers(MLflow, tmp_path_factory, "second")
+    yield next(make)()
+    next(make, None)
+
+
+@pytest.fixture(scope="session")
+def third(tmp_path_factory):
+    """An empty MLflow server."""
+    make = servers(MLflow, tmp_path_factory, "third")
     yield next(make)()
     next(make, None)

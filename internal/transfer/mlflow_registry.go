@@ -63,7 +63,7 @@ func (m *MLflow) Version(ctx context.Context, model string, v Version, files str
 	if i >= 0 {
 		got = m.versions[model][i]
 	} else {
-		uri, err := m.uri(ctx, v, files)
+		uri, err := m.uri(ctx, &v, files)
 		if err != nil {
 			return "", "", err
 		}
@@ -112,16 +112,19 @@ func (m *MLflow) updateVersion(ctx context.Context, model string, got, v Version
 }
 
 // uri is where the server is told that the files of a version are.
-func (m *MLflow) uri(ctx context.Context, v Version, files string) (string, error) {
-	run, ok := strings.CutPrefix(files, "runs:/")
-	switch {
-	case ok:
+// A version of a logged model must name it.
+func (m *MLflow) uri(ctx context.Context, v *Version, files string) (string, error) {
+	if run, ok := strings.CutPrefix(files, "runs:/"); ok {
 		id, dir, _ := strings.Cut(run, "/")
 		r, err := m.rest.Run(ctx, id)
 		return strings.TrimRight(r.ArtifactURI, "/") + "/" + dir, err
-	case files != "":
-		return files, nil
-	case v.Tags[isPrompt] == "true":
+	}
+	if id, ok := strings.CutPrefix(files, "models:/"); ok {
+		x, err := m.rest.Model(ctx, id)
+		v.ModelID = id
+		return x.ArtifactURI, err
+	}
+	if v.Tags[isPrompt] == "true" {
 		return "prompt-template", nil // what MLflow itself writes there means nothing
 	}
 	return "modelyard:/" + v.Model + "/" + v.Version, nil // without files: nobody finds anything there
