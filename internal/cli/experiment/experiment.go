@@ -41,7 +41,7 @@ func New(f *cmdutil.Factory) *cobra.Command {
 			}
 			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
 		},
-	}, edit(f), conclude(f),
+	}, edit(f), conclude(f), merge(f),
 		change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
 		change(f, "restore", "Bring an experiment back from the trash", "restored"))
 	return cmd
