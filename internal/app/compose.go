@@ -100,12 +100,11 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
 	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
 	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
-	mlflow.New(mlflow.Deps{Traces: traces, EvalSets: evalsets, Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
 	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
-	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+	edge := mlflow.New(mlflow.Deps{Traces: traces, EvalSets: evalsets, Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
