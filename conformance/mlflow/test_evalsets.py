@@ -15,6 +15,10 @@ from mlflow.genai.datasets import (
 )
 
 
+def records_of(dataset):
+    return mlflow.MlflowClient().get_dataset(dataset.dataset_id).records
+
+
 def test_life(experiment):
     d = create_dataset(name="qa", experiment_id=experiment.experiment_id, tags={"team": "search", "mlflow.user": "ann"})
     assert d.dataset_id.startswith("d-") and d.created_by == "ann" and d.experiment_ids == [experiment.experiment_id]
@@ -29,12 +33,12 @@ def test_life(experiment):
     assert len(frame) == 3 and set(i["q"] for i in frame["inputs"]) == {"a", "b", "ü"}
     assert d.digest != first and '"num_records": 3' in d.profile and '"q": "string"' in d.schema.replace('":"', '": "')
     d.merge_records([{"inputs": {"n": 1, "q": "a"}, "outputs": {"r": 1}, "expectations": {"sources": ["x"]}}])
-    rows = {r.inputs["q"]: r for r in get_dataset(dataset_id=d.dataset_id).records}
+    rows = {r.inputs["q"]: r for r in records_of(d)}
     assert len(rows) == 3
     assert rows["a"].expectations == {"answer": "A", "sources": ["x"]} and rows["a"].outputs == {"r": 1} and rows["a"].tags["lang"] == "en"
     assert rows["b"].source.source_type.value == "HUMAN" and rows["ü"].outputs == "plain"
     d.delete_records([rows["b"].dataset_record_id])
-    assert len(get_dataset(dataset_id=d.dataset_id).records) == 2
+    assert len(records_of(d)) == 2
 
     set_dataset_tags(dataset_id=d.dataset_id, tags={"team": "chat", "stage": "gold"})
     delete_dataset_tag(dataset_id=d.dataset_id, key="stage")
@@ -68,7 +72,7 @@ def test_search_and_traces(experiment):
     mlflow.log_expectation(trace_id=tid, name="expected", value="HELLO")
     d = create_dataset(name="of traces", experiment_id=experiment.experiment_id)
     d.merge_records(mlflow.search_traces(locations=e, return_type="list"))
-    records = get_dataset(dataset_id=d.dataset_id).records
+    records = records_of(d)
     assert len(records) == 1 and records[0].inputs == {"q": "hello"} and records[0].source_id == tid
     assert records[0].expectations == {"expected": "HELLO"}
 
@@ -76,4 +80,4 @@ def test_search_and_traces(experiment):
 def test_many_records(experiment):
     d = create_dataset(name="large", experiment_id=experiment.experiment_id)
     d.merge_records([{"inputs": {"i": i}} for i in range(2500)])
-    assert {r.inputs["i"] for r in get_dataset(dataset_id=d.dataset_id).records} == set(range(2500))
+    assert {r.inputs["i"] for r in records_of(d)} == set(range(2500))
