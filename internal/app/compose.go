@@ -106,7 +106,7 @@ func (s *Server) compose() ([]domain, error) {
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
 	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
-	edge := mlflow.New(mlflow.Deps{Traces: traces, EvalSets: evalsets, Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)

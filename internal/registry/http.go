@@ -32,6 +32,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, version, "model:read", "One version", h.getVersion)
 	httpx.Patch(r, version, "model:write", "Change the description or tags of a version", h.patchVersion)
 	httpx.Delete(r, version, "model:delete", "Delete a version", h.deleteVersion)
+	h.importRoutes(r)
 	httpx.Get(r, version+"/files", "model:read", "List a folder of a version's files", h.listFiles)
 	r.Handle(http.MethodGet, version+"/files/content", "model:read", func(w http.ResponseWriter, req *http.Request) {
 		f, file, err := s.OpenFile(req.Context(), req.PathValue("name"), req.PathValue("version"), req.URL.Query().Get("path"))

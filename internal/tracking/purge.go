@@ -249,10 +249,6 @@ func (s *Service) tellExperiment(ctx context.Context, tx *db.Tx, typ string, exp
 	return s.d.Events.Append(ctx, tx, typ, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, name})
 }
 
-// runsChanged is called after a commit that changed runs of experiments beside the write path. Nothing is kept in memory yet that it
-// would have to renew.
-func (s *Service) runsChanged(...int64) {}
-
 // ModelExperiment is the experiment that a logged model is in, deleted ones too. Kinds: NotFound.
 func (s *Service) ModelExperiment(ctx context.Context, modelID string) (experimentID string, err error) {
 	return s.st.modelExperiment(ctx, modelID)

@@ -11,17 +11,13 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-// Ticket names one hold.
-type Ticket uint64
-
 // holdFor is how long contents wait for their name at most: from the end of an upload to the commit that names it. It bounds what an
 // upload that fails between the two leaves behind.
 const holdFor = time.Hour
 
 type hold struct {
-	ticket  Ticket
-	since   time.Time
-	settled bool // the name is committed; a reaper that looked for names before must still see the hold
+	n     int       // uploads and namings at work; 0: the name is committed, but a reaper that looked for names before must still see the hold
+	since time.Time // of the youngest
 }
 
 // holds keeps contents that were stored, or are being named, from the reaper. A name is safe in this way: who names contents first holds
@@ -30,7 +26,6 @@ type hold struct {
 // names before the name was committed. Holds live in memory: one process uses the folder, and with it go its uploads.
 type holds struct {
 	mu     sync.Mutex
-	last   Ticket
 	by     map[Digest]hold
 	frozen int
 	reaps  int // reapers at work
@@ -38,41 +33,40 @@ type holds struct {
 
 func (h *holds) init() { h.by = map[Digest]hold{} }
 
-func (h *holds) add(d Digest) Ticket {
+func (h *holds) add(d Digest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.last++
-	h.by[d] = hold{ticket: h.last, since: time.Now()}
-	return h.last
+	h.by[d] = hold{n: h.by[d].n + 1, since: time.Now()}
 }
 
 // Hold implements Store.
-func (l *Local) Hold(d Digest) (Ticket, error) {
+func (l *Local) Hold(d Digest) error {
 	if !d.Valid() {
-		return 0, errs.Invalidf("blob.hold", "%q is not a SHA-256 digest", string(d))
+		return errs.Invalidf("blob.hold", "%q is not a SHA-256 digest", string(d))
 	}
-	t := l.holds.add(d)
+	l.holds.add(d)
 	_, name := place(d)
 	if _, err := l.root.Stat(name); err != nil {
-		l.Settle(d, t)
-		return 0, fail("blob.hold", err)
+		l.Settle(d)
+		return fail("blob.hold", err)
 	}
-	return t, nil
+	return nil
 }
 
-// Settle implements Store. A younger hold on the same contents goes on.
-func (l *Local) Settle(d Digest, t Ticket) {
+// Settle implements Store.
+func (l *Local) Settle(d Digest) {
 	l.holds.mu.Lock()
 	defer l.holds.mu.Unlock()
 	h, ok := l.holds.by[d]
-	switch {
-	case !ok || h.ticket > t:
-	case l.holds.reaps > 0:
-		h.settled = true
-		l.holds.by[d] = h
-	default:
-		delete(l.holds.by, d)
+	if !ok {
+		return
 	}
+	h.n = max(0, h.n-1)
+	if h.n == 0 && l.holds.reaps == 0 {
+		delete(l.holds.by, d)
+		return
+	}
+	l.holds.by[d] = h
 }
 
 // Reaping implements Store.
@@ -86,7 +80,7 @@ func (l *Local) Reaping() (done func()) {
 		if l.holds.reaps--; l.holds.reaps > 0 {
 			return
 		}
-		maps.DeleteFunc(l.holds.by, func(_ Digest, h hold) bool { return h.settled || time.Since(h.since) >= holdFor })
+		maps.DeleteFunc(l.holds.by, func(_ Digest, h hold) bool { return h.n == 0 || time.Since(h.since) >= holdFor })
 	})
 }
 

@@ -36,14 +36,14 @@ func (d Digest) Valid() bool {
 
 // Store keeps contents by digest. Contents never change.
 type Store interface {
-	// Put stores all of r durably and gives its digest and size in bytes.
+	// Put stores all of r durably and gives its digest and size in bytes. It leaves a hold, see Hold, that Settle or an hour ends.
 	Put(ctx context.Context, r io.Reader) (Digest, int64, error)
 	// Open reads contents; what is read is checked: altered contents give an error, never all of their bytes.
 	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
 	// Hold keeps contents that are about to be named from being reaped. NotFound when they are not there.
-	Hold(d Digest) (Ticket, error)
-	// Settle ends a hold: the contents have their name now.
-	Settle(d Digest, t Ticket)
+	Hold(d Digest) error
+	// Settle ends one hold: the contents have their name now, or will get none.
+	Settle(d Digest)
 	// Reaping is called before a reaper looks for names, and done when it is through.
 	Reaping() (done func())
 	// Reap removes contents that no name refers to, unless they are held; it gives the bytes that became free.

@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ type place struct {
 
 // locate finds the place that a client means by a path: <experiment>/<run>/artifacts/<path> or
 // <experiment>/models/<model>/artifacts/<path>. The run or model must exist in that experiment: clients name no storage location, only
-// things that are here. The path has been decoded once, by the router.
+// things that are here, below the experiment they are in or were in. The path has been decoded once, by the router.
 func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 	if strings.Contains(p, "//") { // an absolute path inside ours
 		return place{}, errs.Invalidf("mlflow.artifact", "the path is not allowed: it has an empty part").WithField("path", "expected a relative path such as model/MLmodel")
@@ -67,8 +68,8 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[1], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.RunRoot(part[1]), path: strings.Join(part[3:], "/")}, nil
 	case len(part) >= 4 && part[1] == "traces" && part[3] == "artifacts":
@@ -78,8 +79,8 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[2], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.ModelRoot(part[2]), path: strings.Join(part[4:], "/")}, nil
 	}

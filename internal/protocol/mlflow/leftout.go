@@ -8,8 +8,8 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 )
 
-// leftOut is a part of MLflow that this server does not have. Paths are what lies at them and below them; those that begin with /2.0 or
-// /3.0 are below both API bases.
+// leftOut is a part of MLflow that this server does not have. Paths are what lies at them and below them, or one route where a method
+// stands before; those that begin with /2.0 or /3.0 are below both API bases.
 type leftOut struct {
 	what  string
 	why   string
@@ -19,6 +19,7 @@ type leftOut struct {
 // leftOuts is the one list of what is left out: the routes, the documentation and the tests are made of it.
 func leftOuts() []leftOut {
 	return []leftOut{
+		{"trace metrics", "charts of traces are made from the search for now", []string{"POST /3.0/mlflow/traces/metrics"}},
 		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}},
 		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}},
 		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}},
@@ -38,6 +39,12 @@ func (e *Edge) leftOutRoutes(r *httpx.Router) {
 	for _, part := range leftOuts() {
 		h := e.notImplemented(part)
 		for _, p := range part.paths {
+			if method, one, ok := strings.Cut(p, " "); ok {
+				for _, base := range bases() {
+					r.Handle(method, base+one, runWrite, h)
+				}
+				continue
+			}
 			if !underBases(p) {
 				r.Handle("", p, runWrite, h)
 				continue
@@ -91,10 +98,14 @@ The protocol is that of MLflow ` + Version + `. Every path under ` + "`/api/`" +
 	for _, part := range leftOuts() {
 		paths := make([]string, len(part.paths))
 		for i, p := range part.paths {
-			if underBases(p) {
-				p = "/api" + p
+			method, one, ok := strings.Cut(p, " ")
+			if !ok {
+				method, one = "", p
 			}
-			paths[i] = "`" + p + "`"
+			if underBases(one) {
+				one = "/api" + one
+			}
+			paths[i] = strings.TrimSpace(method + " `" + one + "`")
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", part.what, part.why, strings.Join(paths, ", "))
 	}

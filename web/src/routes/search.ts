@@ -12,8 +12,9 @@ function tidy<T extends object>(search: T): { [K in keyof T]?: Exclude<T[K], und
 export const ranges = ['15m', '1h', '6h', '24h', '7d'] as const
 
 export const experimentSearch = (raw: RawSearch) => tidy({
-  filter: text(raw, 'filter'), sort: text(raw, 'sort'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']),
-  log: flag(raw, 'log'), hide: list(raw, 'hide'), runs: list(raw, 'runs'), run: text(raw, 'run'),
+  tab: oneOf(raw, 'tab', ['charts', 'traces', 'models', 'notes']), filter: text(raw, 'filter'), sort: text(raw, 'sort'), cols: list(raw, 'cols'), pin: list(raw, 'pin'), group: list(raw, 'group'), diff: flag(raw, 'diff'),
+  rows: oneOf(raw, 'rows', ['dense', 'roomy']), chart: oneOf(raw, 'chart', ['off']), view: text(raw, 'view'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']),
+  log: flag(raw, 'log'), runs: list(raw, 'runs'), run: text(raw, 'run'), find: text(raw, 'find'),
 })
 export const compareSearch = (raw: RawSearch) => tidy({ runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), all: flag(raw, 'all') })
 export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
