@@ -98,7 +98,9 @@ func (s *Server) compose() ([]domain, error) {
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
 		Experiment: activeExperiment(track), Run: knownRun(track)})
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	traces.Routes(f.router)
 	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	evalsets.Routes(f.router)
 	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
