@@ -8,6 +8,7 @@ import (
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
@@ -18,6 +19,7 @@ import (
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -35,13 +37,13 @@ func (s *Server) compose() ([]domain, error) {
 	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
 	track.Subscribe()
 	track.Routes(f.router)
-	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start, run: track.Warm})
 
 	steps, err := s.pipelines(track)
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}, start: steps.Start})
 	steps.Subscribe()
 	steps.Routes(f.router)
 
@@ -93,16 +95,25 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
+	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
+		Experiment: activeExperiment(track), Run: knownRun(track)})
+	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
 	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
-	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
 
 	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+
+	if err := s.backupRoutes(served.log); err != nil {
+		return nil, err
+	}
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)

@@ -26,6 +26,8 @@ var mayImport = map[string][]string{
 	"webhook":    {},
 	"scorer":     {},
 	"trash":      {},
+	"trace":      {},
+	"evalset":    {},
 	"registry":   {"infer"},
 	"feature":    {"dataset"},
 	"tuning":     {"tracking"},

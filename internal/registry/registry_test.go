@@ -22,6 +22,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/db/dbtest"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 )
@@ -463,6 +464,30 @@ func TestSearch(t *testing.T) {
 		} {
 			if _, _, err := b.ListModels(ctx, q); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%+v: want invalid, got %v", q, err)
+			}
+		}
+		for text, want := range map[string]string{
+			"name = 'alpha' OR name = 'Beta'":                             "Beta alpha",
+			"NOT (name LIKE 'al%') AND tags.team IS NOT NULL":             "Beta gamma",
+			"NOT tags.none = 'x' AND name ILIKE 'A%'":                     "alp_ha alpha alpine",
+			"tags.team NOT IN ('t1') AND NOT name = 'alpha'":              "alp_ha alpine",
+			"creation_timestamp > 0.5 and name IS NOT NULL":               "Beta alp_ha alpha alpine gamma",
+			"creation_timestamp IS NULL or last_updated_timestamp IN (1)": "",
+		} {
+			tree, err := filter.Parse(text, ModelDialect())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ms, _, err := b.ListModels(ctx, Query{Filter: tree})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, m := range ms {
+				names = append(names, m.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%s: got %q, want %q", text, got, want)
 			}
 		}
 		b.version(t, "alpha")

@@ -8,6 +8,12 @@ const (
 	EventInputsLogged      = "tracking.run.inputs_logged"
 	EventModelLogged       = "tracking.model.logged"
 
+	EventExperimentEdited    = "tracking.experiment.edited"
+	EventExperimentConcluded = "tracking.experiment.concluded"
+	EventRunEdited           = "tracking.run.edited"
+	EventViewSaved           = "tracking.view.saved"
+	EventViewDeleted         = "tracking.view.deleted"
+
 	EventExperimentDeleted  = "tracking.experiment.deleted"
 	EventExperimentRestored = "tracking.experiment.restored"
 	EventExperimentPurged   = "tracking.experiment.purged"
@@ -57,6 +63,31 @@ type modelLogged struct {
 	ModelID      string `json:"model_id"`
 	RunID        string `json:"run_id"`
 	ExperimentID string `json:"experiment_id"`
+	Name         string `json:"name"`
+}
+
+// experimentEdited names what was changed; the texts are in the experiment.
+type experimentEdited struct {
+	ExperimentID string   `json:"experiment_id"`
+	Fields       []string `json:"fields"`
+}
+
+type experimentConcluded struct {
+	ExperimentID string `json:"experiment_id"`
+	Outcome      string `json:"outcome"`
+	Previous     string `json:"previous,omitempty"`
+	Summary      string `json:"summary,omitempty"`
+}
+
+type runEdited struct {
+	RunID        string   `json:"run_id"`
+	ExperimentID string   `json:"experiment_id"`
+	Fields       []string `json:"fields"`
+}
+
+type viewChanged struct {
+	ExperimentID string `json:"experiment_id"`
+	ViewID       string `json:"view_id"`
 	Name         string `json:"name"`
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time) (int64, Outcome, error) {
+func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time) (int64, ImportOutcome, error) {
 	num, out, err := st.placeExperiment(tx, n)
 	if err != nil {
 		return 0, "", err
@@ -41,7 +41,7 @@ func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time
 }
 
 // placeExperiment finds the experiment that an imported one goes into, or the free id of a new one (Created).
-func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, Outcome, error) {
+func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, ImportOutcome, error) {
 	var mark string
 	err := tx.QueryRow("SELECT mark FROM import_state WHERE kind = ? AND id = ?", kindExperiment, n.Origin).Scan(&mark)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -204,7 +204,7 @@ func (st *store) startSeries(tx *db.Tx, row runRow, key string, from int64) erro
 	return nil
 }
 
-func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Time) (Outcome, error) {
+func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Time) (ImportOutcome, error) {
 	var deleted int64
 	err := tx.QueryRow("SELECT exp, deleted_at FROM logged_model WHERE id = ?", m.ID).Scan(&exp, &deleted)
 	created := errors.Is(err, sql.ErrNoRows)

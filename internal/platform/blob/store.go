@@ -42,7 +42,7 @@ type Store interface {
 	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
 	// Hold keeps contents that are about to be named from being reaped. NotFound when they are not there.
 	Hold(d Digest) (Ticket, error)
-	// Settle ends a hold: the contents have their name now.
+	// Settle ends a hold and that of one upload of the same contents before it: they have their name now.
 	Settle(d Digest, t Ticket)
 	// Reaping is called before a reaper looks for names, and done when it is through.
 	Reaping() (done func())
@@ -136,7 +136,7 @@ func (l *Local) Put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 		return "", 0, fail("blob.put", err)
 	}
 	d := Digest(hex.EncodeToString(h.Sum(nil)))
-	l.holds.add(d) // before the look: what is there now stays there
+	l.holds.add(d, true) // before the look: what is there now stays there
 	dir, name := place(d)
 	if st, err := l.root.Stat(name); err == nil && st.Size() == n && !l.checked.mend(d) {
 		return d, n, nil // the same contents are there already

@@ -1,6 +1,7 @@
 // Every read of the server, as query options. The first part of a key is what `live.ts` makes old.
 import { QueryClient, queryOptions, keepPreviousData } from '@tanstack/react-query'
 import { ApiError, http, type Query } from './http'
+import { loadHistory } from './histories'
 import type * as t from './types'
 
 export function createClient(): QueryClient {
@@ -51,9 +52,14 @@ export const q = {
   experiment: (id: string) => read<t.Experiment>(['experiments', id], `/experiments/${seg(id)}`),
   runs: (body: { experiment_ids?: string[]; filter?: string; order_by?: string[]; page_size: number; page_token?: string }) =>
     queryOptions({ queryKey: ['runs', 'search', body], queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { body, signal }), placeholderData: keepPreviousData }),
+  views: (experiment: string) => read<t.List<t.SavedView>>(['experiments', experiment, 'views'], `/experiments/${seg(experiment)}/views`),
+  loggedModels: (experiment: string) => queryOptions({
+    queryKey: ['experiments', experiment, 'models'], queryFn: ({ signal }) => http.post<t.List<t.LoggedModel>>(`${api}/logged-models/search`, { body: { experiment_ids: [experiment], page_size: 200 }, signal }),
+  }),
+  preview: (content: string, path: string, rows: number) => ({ ...read<t.FilePreview>(['preview', content, path], content.replace(/^\/api\/v1/, ''), { path, rows }), staleTime: 60_000, retry: false }),
   run: (id: string) => read<t.Run>(['runs', id], `/runs/${seg(id)}`),
-  metric: (run: string, key: string, live: boolean) => ({
-    ...read<t.MetricHistory>(['runs', run, 'metric', key], `/runs/${seg(run)}/metric-history`, { key, max_points: 1000 }), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+  metric: (run: string, key: string, live: boolean) => queryOptions({
+    queryKey: ['runs', run, 'metric', key], queryFn: () => loadHistory(run, key), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
   }),
   /** Runs by their ids, whatever experiments they are of; one that is gone is missing from the answer. */
   runsById: (ids: readonly string[], live = false) => queryOptions({
