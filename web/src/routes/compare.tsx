@@ -109,13 +109,13 @@ interface PartProps {
 }
 
 /** The other runs of the experiment, as context behind the compared ones. */
-function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[] } {
-  const query = useQuery({ ...q.runs({ experiment_ids: [home ?? ''], filter: '', order_by: ['attributes.start_time DESC'], page_size: mostContext }), enabled: home !== undefined && !alone })
+function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[]; missing: number } {
+  const query = useQuery({ ...q.newestRuns(home ?? '', mostContext), enabled: home !== undefined && !alone })
   return useMemo(() => {
     const chosen = new Set(runs.map((r) => r.id))
     const others = alone ? [] : (query.data?.items ?? []).filter((r) => !chosen.has(r.id) && !looks.has(r.id) && r.experiment_id === home)
     const all = [...others, ...runs]
-    return { all, rows: all.map((r) => ({ id: r.id, label: r.name, ...(chosen.has(r.id) ? { color: looks.get(r.id)?.color, dash: looks.get(r.id)?.dash ?? false } : {}) })) }
+    return { all, missing: alone ? 0 : Math.max(0, (query.data?.total ?? 0) - (query.data?.items.length ?? 0)), rows: all.map((r) => ({ id: r.id, label: r.name, ...(chosen.has(r.id) ? { color: looks.get(r.id)?.color, dash: looks.get(r.id)?.dash ?? false } : {}) })) }
   }, [runs, looks, query.data, alone, home])
 }
 
@@ -159,7 +159,7 @@ function Lines(part: Omit<PartProps, 'legend'>) {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
-  const { all, rows } = useContext(part, search.alone ?? false)
+  const { all, rows, missing } = useContext(part, search.alone ?? false)
   const possible = useMemo(() => columnIds(all), [all])
   const axes = useMemo(() => {
     const wanted = unlisted(search.axes)?.filter((id) => possible.includes(id))
@@ -171,7 +171,7 @@ function Lines(part: Omit<PartProps, 'legend'>) {
   const move = (id: string, by: -1 | 1) => { const i = axes.indexOf(id); const next = [...axes]; next.splice(i, 1); next.splice(i + by, 0, id); set({ axes: listed(next) }) }
   return (
     <section className="panel px-3.5 pt-2.5 pb-1">
-      <Parallel title="Parameters against result" note={`${plural(all.length, 'run')}${all.length > runs.length ? `, ${runs.length} compared in front` : ''}${brushes.size > 0 ? `, kept: ${[...brushes].map(([id, [a, b]]) => `${columnLabel(id)} ${typeof a === 'number' ? num(a) : a} to ${typeof b === 'number' ? num(b) : b}`).join('; ')}` : '. Drag along an axis, or open its name, to keep a range'}`}
+      <Parallel title="Parameters against result" note={`${missing > 0 ? `the newest ${plural(all.length, 'run')}` : plural(all.length, 'run')}${all.length > runs.length ? `, ${runs.length} compared in front` : ''}${brushes.size > 0 ? `, kept: ${[...brushes].map(([id, [a, b]]) => `${columnLabel(id)} ${typeof a === 'number' ? num(a) : a} to ${typeof b === 'number' ? num(b) : b}`).join('; ')}` : '. Drag along an axis, or open its name, to keep a range'}`}
         dims={dims} rows={rows} brushes={brushes} fit={search.fit ?? false}
         onBrush={(id, b) => { const next = new Map(brushes); if (b) next.set(id, b); else next.delete(id); set({ limits: limitTexts(next) }) }} onMove={move} onRemove={(id) => set({ axes: listed(axes.filter((o) => o !== id)) })}
         right={
