@@ -56,18 +56,32 @@ func prepare(b Batch) (prepared, error) {
 		}
 	}
 	slices.SortFunc(p.params, func(a, b Param) int { return cmp.Compare(a.Key, b.Key) })
-	points := map[string][]Point{}
+	for key, pts := range byKey(b.Metrics) {
+		p.series = append(p.series, newSeries(key, pts))
+	}
 	for _, m := range b.Metrics {
-		points[m.Key] = append(points[m.Key], m.Point)
 		if m.ModelID != "" {
 			p.models = append(p.models, m)
 		}
 	}
-	for key, pts := range points {
-		p.series = append(p.series, newSeries(key, pts))
-	}
 	slices.SortFunc(p.series, func(a, b series) int { return cmp.Compare(a.key, b.key) }) // one lock order for all writers
 	return p, nil
+}
+
+// byKey sorts the points of a batch by key into one array.
+func byKey(metrics []Metric) map[string][]Point {
+	counts := map[string]int{}
+	for i := range metrics {
+		counts[metrics[i].Key]++
+	}
+	out, free := make(map[string][]Point, len(counts)), make([]Point, len(metrics))
+	for key, n := range counts {
+		out[key], free = free[:0:n], free[n:]
+	}
+	for i := range metrics {
+		out[metrics[i].Key] = append(out[metrics[i].Key], metrics[i].Point)
+	}
+	return out
 }
 
 func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {

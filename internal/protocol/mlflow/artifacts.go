@@ -183,6 +183,9 @@ func (e *Edge) runPlace(req *http.Request) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	if q.Get("path") == "" {
+		return place{}, missing("path")
+	}
 	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
 	if err == nil {
 		_, err = e.d.Tracking.HasRun(req.Context(), id)
