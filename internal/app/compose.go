@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
 	"os/user"
+	"slices"
 
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
@@ -16,6 +19,7 @@ import (
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -39,7 +43,7 @@ func (s *Server) compose() ([]domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}, start: steps.Start})
 	steps.Subscribe()
 	steps.Routes(f.router)
 
@@ -51,7 +55,10 @@ func (s *Server) compose() ([]domain, error) {
 	models.Subscribe()
 	ds = append(ds, domain{name: "registry", migrations: []db.Migrations{registry.Migrations()}})
 
-	data := dataset.New(dataset.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
+	var watched *monitor.Service
+	data := dataset.New(dataset.Deps{Users: func(ctx context.Context, name string, version int64) ([]string, error) {
+		return baselineOf(ctx, watched, name, version)
+	}, DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "dataset"), Metrics: f.metrics})
 	data.Routes(f.router)
 	ds = append(ds, domain{name: "dataset", migrations: []db.Migrations{dataset.Migrations()}})
 
@@ -68,7 +75,7 @@ func (s *Server) compose() ([]domain, error) {
 	}
 	ds = append(ds, served.domains...)
 
-	watched := s.watch(served, track, models, data, gates)
+	watched = s.watch(served, track, models, data, gates)
 	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
@@ -88,14 +95,27 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
+	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
+		Experiment: activeExperiment(track), Run: knownRun(track)})
+	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	traces.Routes(f.router)
+	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	evalsets.Routes(f.router)
+	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
 	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
-	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
+
+	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+
+	if err := s.backupRoutes(served.log); err != nil {
+		return nil, err
+	}
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)

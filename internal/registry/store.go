@@ -115,8 +115,7 @@ func (s *Service) deleteModel(tx *db.Tx, m Model) error {
 			return err
 		}
 	}
-	_, err := tx.Exec("DELETE FROM registry_alias WHERE model_id = ?", m.id)
-	return err
+	return nil // its aliases stay with it, unseen, for the day it is restored
 }
 
 // touch notes when a model (number 0) or a version was changed.

@@ -31,6 +31,9 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/runs/{id}/files", "run:read", "List one folder of a run's files", s.listRunFilesHTTP)
 	httpx.Get(r, "/api/v1/logged-models/{id}", "run:read", "One logged model", s.getModelHTTP)
 	httpx.Get(r, "/api/v1/logged-models/{id}/files", "run:read", "List one folder of a logged model's files", s.listModelFilesHTTP)
+	s.noteRoutes(r)
+	s.trashRoutes(r)
+	s.importRoutes(r)
 	r.Handle("GET", "/api/v1/runs/{id}/files/content", "run:read", s.contentHTTP(r, RunRoot, s.HasRun))
 	r.Handle("GET", "/api/v1/logged-models/{id}/files/content", "run:read", s.contentHTTP(r, ModelRoot, s.HasModel))
 }
@@ -45,6 +48,11 @@ type ExperimentView struct {
 	Tags      map[string]string `json:"tags"`
 	RunsCount int64             `json:"runs_count" doc:"active runs"`
 	LastRunAt *time.Time        `json:"last_run_at,omitempty"`
+
+	Description string       `json:"description,omitempty" doc:"Markdown"`
+	Hypothesis  string       `json:"hypothesis,omitempty"`
+	Criteria    string       `json:"success_criteria,omitempty"`
+	Verdict     *VerdictView `json:"verdict,omitempty"`
 }
 
 func tagMap(tags []Tag) map[string]string {
@@ -58,7 +66,8 @@ func tagMap(tags []Tag) map[string]string {
 func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]ExperimentView, error) {
 	out := make([]ExperimentView, len(in))
 	for i, e := range in {
-		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags)}
+		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
+			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict())}
 		n, last, err := s.st.runStats(ctx, e.num)
 		if err != nil {
 			return nil, err
@@ -164,6 +173,7 @@ type RunView struct {
 	Source       string            `json:"source"`
 	ParentID     string            `json:"parent_id,omitempty"`
 	Commit       string            `json:"commit,omitempty"`
+	Description  string            `json:"description,omitempty" doc:"the note, as Markdown"`
 }
 
 // InputView is data that a run used.
@@ -204,7 +214,7 @@ func viewRun(r Run, names map[string]string) RunView {
 	v := RunView{ID: r.ID, ExperimentID: r.ExperimentID, Name: r.Name, Status: r.Status, Lifecycle: r.Lifecycle, StartTime: r.StartTime,
 		Metrics: make(map[string]Number, len(r.Metrics)), Params: make(map[string]string, len(r.Params)), Tags: tagMap(r.Tags),
 		Inputs: []InputView{}, Models: []ModelRefView{}, ArtifactURI: r.ArtifactURI(), User: r.User,
-		Source: r.Tag(TagSourceName), ParentID: r.Tag(TagParentRun), Commit: r.Tag(TagCommit)}
+		Source: r.Tag(TagSourceName), ParentID: r.Tag(TagParentRun), Commit: r.Tag(TagCommit), Description: r.Tag(TagNote)}
 	if !r.EndTime.IsZero() {
 		d := r.EndTime.Sub(r.StartTime).Seconds()
 		v.EndTime, v.Duration = &r.EndTime, &d
@@ -321,7 +331,12 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	if err != nil {
 		return nil, err
 	}
-	v := &ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
+	v := viewModel(m)
+	return &v, nil
+}
+
+func viewModel(m LoggedModel) ModelView {
+	v := ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
 		Metrics: map[string]Number{}, Params: map[string]string{}, Tags: tagMap(m.Tags), ArtifactURI: m.ArtifactURI()}
 	for _, x := range m.Metrics {
 		v.Metrics[x.Key] = Number(x.Value)
@@ -329,7 +344,7 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	for _, p := range m.Params {
 		v.Params[p.Key] = p.Value
 	}
-	return v, nil
+	return v
 }
 
 // contentHTTP streams a file as an attachment in a sandbox: what users upload is never shown as a page of this server.

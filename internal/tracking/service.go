@@ -116,7 +116,10 @@ func (s *Service) DeleteExperiment(ctx context.Context, eid string) error {
 	}
 	return s.onExperiment(ctx, eid, ViewActive, func(tx *db.Tx, num int64) error {
 		tx.AfterCommit(func() { s.st.forget(num) })
-		return s.st.deleteExperiment(tx, num, s.now())
+		if err := s.st.deleteExperiment(tx, num, s.now()); err != nil {
+			return err
+		}
+		return s.tellExperiment(ctx, tx, EventExperimentDeleted, num)
 	})
 }
 
@@ -124,7 +127,10 @@ func (s *Service) DeleteExperiment(ctx context.Context, eid string) error {
 func (s *Service) RestoreExperiment(ctx context.Context, eid string) error {
 	return s.onExperiment(ctx, eid, ViewDeleted, func(tx *db.Tx, num int64) error {
 		tx.AfterCommit(func() { s.st.forget(num) })
-		return s.st.restoreExperiment(tx, num, s.now())
+		if err := s.st.restoreExperiment(tx, num, s.now()); err != nil {
+			return err
+		}
+		return s.tellExperiment(ctx, tx, EventExperimentRestored, num)
 	})
 }
 
@@ -227,12 +233,31 @@ func (s *Service) UpdateRun(ctx context.Context, runID string, ch RunChange) (Ru
 
 // DeleteRun marks a run deleted; deleting it twice is no error.
 func (s *Service) DeleteRun(ctx context.Context, runID string) error {
-	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error { return s.st.markRun(tx, r, Deleted, s.now()) })
+	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error {
+		if r.lifecycle == Deleted {
+			return nil
+		}
+		if err := s.st.markRun(tx, r, Deleted, s.now()); err != nil {
+			return err
+		}
+		return s.tellRun(ctx, tx, EventRunDeleted, r)
+	})
 }
 
-// RestoreRun brings a deleted run back.
+// RestoreRun brings a deleted run back. Kinds: NotFound, Precondition when the purge of its experiment has begun.
 func (s *Service) RestoreRun(ctx context.Context, runID string) error {
-	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error { return s.st.markRun(tx, r, Active, time.Time{}) })
+	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error {
+		if r.lifecycle == Active {
+			return nil
+		}
+		if err := s.st.checkRestorable(tx, r.exp); err != nil {
+			return err
+		}
+		if err := s.st.markRun(tx, r, Active, time.Time{}); err != nil {
+			return err
+		}
+		return s.tellRun(ctx, tx, EventRunRestored, r)
+	})
 }
 
 // LogBatch stores metrics, parameters and tags of an active run, all or nothing. A parameter that has another value is Invalid.

@@ -30,6 +30,17 @@ type series struct {
 	low, high float64 // NaN when every point is
 }
 
+func newSeries(key string, points []Point) series {
+	latest := points[0]
+	for _, x := range points[1:] {
+		if x.newer(latest) {
+			latest = x
+		}
+	}
+	low, high := extremes(points)
+	return series{key: key, latest: latest, n: len(points), data: encodeChunk(points), low: low, high: high}
+}
+
 func prepare(b Batch) (prepared, error) {
 	p := prepared{tags: lastOfEach(b.Tags)}
 	seen := map[string]string{}
@@ -46,14 +57,7 @@ func prepare(b Batch) (prepared, error) {
 	}
 	slices.SortFunc(p.params, func(a, b Param) int { return cmp.Compare(a.Key, b.Key) })
 	for key, pts := range byKey(b.Metrics) {
-		latest := pts[0]
-		for _, x := range pts[1:] {
-			if x.newer(latest) {
-				latest = x
-			}
-		}
-		low, high := extremes(pts)
-		p.series = append(p.series, series{key: key, latest: latest, n: len(pts), data: encodeChunk(pts), low: low, high: high})
+		p.series = append(p.series, newSeries(key, pts))
 	}
 	for _, m := range b.Metrics {
 		if m.ModelID != "" {

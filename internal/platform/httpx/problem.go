@@ -91,7 +91,7 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	p.Title = http.StatusText(p.Status)
 	var e *errs.Error
 	switch {
-	case kind == errs.Internal:
+	case kind == errs.Internal && !errs.IsPublic(err):
 		p.Detail, p.Hint = "internal error", "look for the request id in the server's log"
 	case errors.As(err, &e):
 		p.Detail, p.Hint, p.Errors = e.Message, e.Hint, e.Fields

@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -37,11 +39,12 @@ const versionsFolder = "versions"
 type place struct {
 	root, path string
 	readOnly   bool
+	trace      *trace.Trace // whose files these are
 }
 
 // locate finds the place that a client means by a path: <experiment>/<run>/artifacts/<path> or
 // <experiment>/models/<model>/artifacts/<path>. The run or model must exist in that experiment: clients name no storage location, only
-// things that are here. The path has been decoded once, by the router.
+// things that are here, below the experiment they are in or were in. The path has been decoded once, by the router.
 func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 	if strings.Contains(p, "//") { // an absolute path inside ours
 		return place{}, errs.Invalidf("mlflow.artifact", "the path is not allowed: it has an empty part").WithField("path", "expected a relative path such as model/MLmodel")
@@ -65,17 +68,19 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[1], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.RunRoot(part[1]), path: strings.Join(part[3:], "/")}, nil
+	case len(part) >= 4 && part[1] == "traces" && part[3] == "artifacts":
+		return e.tracePlace(ctx, part[0], part[2], strings.Join(part[4:], "/"))
 	case len(part) >= 4 && part[1] == "models" && part[3] == "artifacts":
 		exp, err := e.d.Tracking.HasModel(ctx, part[2])
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[2], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.ModelRoot(part[2]), path: strings.Join(part[4:], "/")}, nil
 	}
@@ -155,6 +160,10 @@ func (e *Edge) download(w http.ResponseWriter, req *http.Request) {
 		e.fail(w, req, err)
 		return
 	}
+	if at.trace != nil && at.path == traceFile {
+		e.sendTraceData(w, req, at.trace.ID)
+		return
+	}
 	e.send(w, req, at.root, at.path)
 }
 
@@ -173,6 +182,9 @@ func (e *Edge) runPlace(req *http.Request) (place, error) {
 	q, err := query(req)
 	if err != nil {
 		return place{}, err
+	}
+	if q.Get("path") == "" {
+		return place{}, missing("path")
 	}
 	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
 	if err == nil {
@@ -274,6 +286,9 @@ func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
 	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, e.bounded(w, req)); err != nil {
 		e.fail(w, req, e.uploadError(err))
 		return
+	}
+	if at.trace != nil && at.path == traceFile {
+		e.readTraceFile(req.Context(), *at.trace)
 	}
 	e.reply(w, req, none{})
 }

@@ -2,12 +2,12 @@ package mlflow
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
@@ -52,12 +52,15 @@ func readBatchSlow(body []byte) (string, tracking.Batch, error) {
 	if in.ID == "" {
 		return "", tracking.Batch{}, missing("run_id")
 	}
-	b := tracking.Batch{Metrics: make([]tracking.Metric, len(in.Metrics)), Params: paramsOf(in.Params), Tags: tagsOf(in.Tags)}
+	b := tracking.Batch{Metrics: make([]tracking.Metric, len(in.Metrics)), Params: runParams(in.Params), Tags: runTags(in.Tags)}
 	for i, m := range in.Metrics {
 		if m.Value == nil {
-			return "", b, errs.Invalidf("mlflow.log_batch", "Missing value for required parameter 'value' of metric %d", i)
+			return "", b, missing(fmt.Sprintf("metrics[%d].value", i))
 		}
-		b.Metrics[i] = tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(m.Timestamp), Value: float64(*m.Value)},
+		if m.Timestamp == nil {
+			return "", b, missing(fmt.Sprintf("metrics[%d].timestamp", i))
+		}
+		b.Metrics[i] = tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(*m.Timestamp), Value: float64(*m.Value)},
 			ModelID: m.ModelID, DatasetName: m.DatasetName, DatasetDigest: m.DatasetDigest}
 	}
 	return in.ID, b, nil
@@ -175,13 +178,13 @@ func (p *batchParser) batch() bool {
 			ok, bit = p.list(func() bool {
 				key, value, ok := p.pair()
 				p.out.Params = append(p.out.Params, tracking.Param{Key: key, Value: value})
-				return ok
+				return ok && len(value) <= tracking.MaxParamValue
 			}), 4
 		case "tags":
 			ok, bit = p.list(func() bool {
 				key, value, ok := p.pair()
 				p.out.Tags = append(p.out.Tags, tracking.Tag{Key: key, Value: value})
-				return ok
+				return ok && len(value) <= tracking.MaxTagValue
 			}), 8
 		}
 		if !ok {
@@ -245,7 +248,7 @@ func (p *batchParser) metric() bool {
 		return bit
 	})
 	p.out.Metrics = append(p.out.Metrics, m)
-	return ok && seen&2 != 0
+	return ok && seen&2 != 0 && seen&4 != 0
 }
 
 // key gives the one copy of a metric key.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/platform/actor"
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/clock"
@@ -17,6 +18,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/secret"
 	"github.com/modelyard/modelyard/internal/registry"
 	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
 )
@@ -28,6 +30,8 @@ const Version = "3.17.2"
 type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
+	Traces   *trace.Service
+	EvalSets *evalset.Service
 	Webhooks *webhook.Service
 	Scorers  *scorer.Service
 	Files    *blob.Files
@@ -75,7 +79,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 	}
 	for i, base := range bases() {
 		at := func(method, path string, a httpx.Action, h http.HandlerFunc) {
-			r.Handle(method, base+path, a, h)
+			r.Handle(method, base+path, a, e.oneWorkspace(h))
 			if i == 0 && method != "" {
 				e.served = append(e.served, Endpoint{method, path})
 			}
@@ -86,13 +90,15 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.registryRoutes(at)
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
+		e.traceRoutes(at)
+		e.evalsetRoutes(at)
 		e.transferRoutes(at)
 		e.webhookRoutes(at)
 		e.scorerRoutes(at)
 		e.otherRoutes(at)
 	}
 	e.serverRoutes(func(method, path string, a httpx.Action, h http.HandlerFunc) {
-		r.Handle(method, path, a, h)
+		r.Handle(method, path, a, e.oneWorkspace(h))
 		e.served = append(e.served, Endpoint{method, path})
 	})
 	e.leftOutRoutes(r)
@@ -188,7 +194,7 @@ func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 		code, status = coded.code, coded.status
 	}
 	msg := describe(err)
-	if kind == errs.Internal && coded == nil {
+	if kind == errs.Internal && coded == nil && !errs.IsPublic(err) {
 		id := actor.Request(req.Context())
 		e.d.Log.Error("request failed", "request_id", id, "route", req.Pattern, "error", err)
 		msg = "internal error; look for the request id " + id + " in the server's log"

@@ -94,7 +94,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	do(t, s, "POST", api+"runs/log-model", fmt.Sprintf(`{"run_id":%q,"model_json":"{\"artifact_path\":\"m\",\"flavors\":{}}"}`, run), 200)
-	for path, code := range map[string]string{"/api/3.0/mlflow/traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "NOT_IMPLEMENTED"} {
+	for path, code := range map[string]string{"/api/2.0/mlflow/unified-traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "INVALID_PARAMETER_VALUE"} {
 		if _, text := s.Do(t, "POST", path, "{}"); !strings.Contains(text, code) {
 			t.Errorf("%s: %s", path, text)
 		}
@@ -137,6 +137,14 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "runs/log-batch", `[]`},
 		{"POST", "runs/log-batch", `{"run_id":5}`},
 		{"POST", "runs/log-batch", `{}`},
+		{"POST", "runs/search", `{"experiment_ids":["0"],"max_results":0}`},
+		{"POST", "runs/search", `{"experiment_ids":["abc"]}`},
+		{"GET", "experiments/get?experiment_id=abc", ""},
+		{"POST", "experiments/update", `{"experiment_id":"0"}`},
+		{"POST", "runs/log-metric", `{"run_id":"` + run + `","key":"k","value":1}`},
+		{"GET", "metrics/get-history-bulk-interval?metric_key=a&start_step=1&run_ids=" + run, ""},
+		{"GET", "metrics/get-history-bulk-interval?metric_key=a&max_results=2501&run_ids=" + run, ""},
+		{"GET", "metrics/get-history?max_results=0&metric_key=a&run_id=" + run, ""},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a"}]}`},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a","value":"x","timestamp":1}]}`},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a","value":1,"timestamp":1.5}]}`},
@@ -352,7 +360,7 @@ func TestSmallCalls(t *testing.T) {
 	}
 	do(t, s, "GET", "/model-versions/get-artifact?name=m&version=1&path=none", "", 404)
 	do(t, s, "GET", "/model-versions/get-artifact?name=m&path=none", "", 400)
-	for _, p := range []string{"GET /api/3.0/mlflow/workspaces", "POST /ajax-api/3.0/mlflow/gateway/endpoints/create", "DELETE /api/3.0/mlflow/prompt-optimization/jobs/1", "GET /api/2.0/mlflow/users/list"} {
+	for _, p := range []string{"POST /ajax-api/3.0/mlflow/gateway/endpoints/create", "DELETE /api/3.0/mlflow/prompt-optimization/jobs/1", "GET /api/2.0/mlflow/users/list"} {
 		method, path, _ := strings.Cut(p, " ")
 		if e := do(t, s, method, path, "", 501); e["error_code"] != "NOT_IMPLEMENTED" || !strings.Contains(fmt.Sprint(e["message"]), "does not have") {
 			t.Errorf("%s: %v", p, e)
@@ -374,4 +382,32 @@ func object(t *testing.T, text string) map[string]any {
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
+}
+
+func TestWhatMLflowDoesSoDoWe(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	run := newRun(t, s)
+	// old clients send their JSON as a JSON string
+	id := at(t, do(t, s, "POST", api+"experiments/create", `"{\"name\":\"twice encoded\"}"`, 200), "experiment_id").(string)
+	// values that are too long are cut off, by characters
+	do(t, s, "POST", api+"runs/log-parameter", fmt.Sprintf(`{"run_id":%q,"key":"long","value":%q}`, run, strings.Repeat("ä", 6001)), 200)
+	do(t, s, "POST", api+"runs/set-tag", fmt.Sprintf(`{"run_id":%q,"key":"long","value":%q}`, run, strings.Repeat("ä", 8001)), 200)
+	do(t, s, "POST", api+"runs/log-batch", fmt.Sprintf(`{"run_id":%q,"params":[{"key":"batch","value":%q}]}`, run, strings.Repeat("x", 6001)), 200)
+	_, text := s.Do(t, "GET", api+"runs/get?run_id="+run, "")
+	for what, n := range map[string]int{strings.Repeat("ä", 6000) + `"`: 2, strings.Repeat("x", 6000) + `"`: 1} { // the tag has them in its end
+		if strings.Count(text, what) != n || strings.Contains(text, strings.Repeat("ä", 8001)) {
+			t.Errorf("%.3s: %d times, want %d", what, strings.Count(text, what), n)
+		}
+	}
+	// an experiment in the other stage of its life is not found
+	do(t, s, "POST", api+"experiments/restore", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
+	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 200)
+	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
+	// nobody writes into a workspace that is not there
+	for path, status := range map[string]int{api + "experiments/search": 501, "/api/3.0/mlflow/workspaces": 501, "/api/3.0/mlflow/server-info": 200} {
+		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "FEATURE_DISABLED" {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
 }

@@ -13,11 +13,11 @@ import (
 )
 
 type historyIn struct {
-	ID        string  `json:"run_id"`
-	UUID      string  `json:"run_uuid"`
-	Key       string  `json:"metric_key"`
-	PageToken string  `json:"page_token"`
-	Max       integer `json:"max_results"`
+	ID        string   `json:"run_id"`
+	UUID      string   `json:"run_uuid"`
+	Key       string   `json:"metric_key"`
+	PageToken string   `json:"page_token"`
+	Max       *integer `json:"max_results"`
 }
 
 // metricHistory answers all points of a metric, or a page of them when max_results is given. A history has up to a million points,
@@ -82,8 +82,9 @@ func (e *Edge) historyPage(ctx context.Context, in historyIn) ([]tracking.Point,
 		return nil, "", err
 	case in.Key == "":
 		return nil, "", missing("metric_key")
-	case in.Max < 0:
-		return nil, "", checkMax(in.Max, tracking.MaxHistoryPerPage)
+	case in.Max != nil && *in.Max < 1:
+		_, err = pageSize(in.Max, tracking.MaxHistoryPerPage)
+		return nil, "", err
 	}
 	var c historyCursor
 	if err := page.Decode(in.PageToken, &c); err != nil {
@@ -98,8 +99,8 @@ func (e *Edge) historyPage(ctx context.Context, in historyIn) ([]tracking.Point,
 	}
 	points = points[min(c.Done, len(points)):]
 	most := len(points)
-	if in.Max > 0 {
-		most = min(most, int(in.Max), tracking.MaxHistoryPerPage)
+	if in.Max != nil {
+		most = min(most, int(min(*in.Max, tracking.MaxHistoryPerPage)))
 	}
 	if most == len(points) {
 		return points, "", nil

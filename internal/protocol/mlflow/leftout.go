@@ -8,31 +8,31 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 )
 
-// leftOut is a part of MLflow that this server does not have. Paths are what lies at them and below them; those that begin with /2.0 or
-// /3.0 are below both API bases.
+// leftOut is a part of MLflow that this server does not have. Paths are below both API bases, and mean what lies at them and below them; one
+// with a method before it means that call alone.
 type leftOut struct {
 	what  string
 	why   string
 	paths []string
+	off   bool // MLflow calls it a feature that is not switched on
 }
 
 // leftOuts is the one list of what is left out: the routes, the documentation and the tests are made of it.
 func leftOuts() []leftOut {
 	return []leftOut{
-		{"traces", "they come with the issue of GenAI tracing", []string{"/2.0/mlflow/traces", "/3.0/mlflow/traces", "/v1/traces", "/2.0/mlflow/get-trace-artifact", "/3.0/mlflow/get-trace-artifact"}},
-		{"evaluation datasets", "they come with the issue of GenAI tracing", []string{"/3.0/mlflow/datasets"}},
-		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}},
-		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}},
-		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}},
-		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}},
-		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}},
-		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}},
-		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}},
-		{"review queues", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/review-queues"}},
-		{"prompt optimisation", "it needs models that the server calls", []string{"/3.0/mlflow/prompt-optimization"}},
-		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}},
+		{"trace metrics", "charts of traces are made from the search for now", []string{"POST /3.0/mlflow/traces/metrics"}, false},
+		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}, false},
+		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}, true},
+		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}, false},
+		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}, false},
+		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}, false},
+		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}, false},
+		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}, false},
+		{"review queues", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/review-queues"}, false},
+		{"prompt optimisation", "it needs models that the server calls", []string{"/3.0/mlflow/prompt-optimization"}, false},
+		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}, false},
 		{"the assistant, the MCP registry, the demo and the telemetry of MLflow's web page", "this server has a web page of its own",
-			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}},
+			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}, false},
 	}
 }
 
@@ -40,16 +40,23 @@ func (e *Edge) leftOutRoutes(r *httpx.Router) {
 	for _, part := range leftOuts() {
 		h := e.notImplemented(part)
 		for _, p := range part.paths {
-			if !underBases(p) {
-				r.Handle("", p, runWrite, h)
-				continue
-			}
+			method, p, one := cutMethod(p)
 			for _, base := range bases() {
-				r.Handle("", base+p, runWrite, h)
-				r.Handle("", base+p+"/{rest...}", runWrite, h)
+				r.Handle(method, base+p, runWrite, h)
+				if !one {
+					r.Handle("", base+p+"/{rest...}", runWrite, h)
+				}
 			}
 		}
 	}
+}
+
+// cutMethod takes "POST /path" apart, which stands for that call alone; a path without a method is left out with all below it.
+func cutMethod(p string) (method, path string, one bool) {
+	if m, rest, ok := strings.Cut(p, " "); ok {
+		return m, rest, true
+	}
+	return "", p, false
 }
 
 func bases() []string { return []string{"/api", "/ajax-api"} }
@@ -59,8 +66,29 @@ func underBases(p string) bool { return strings.HasPrefix(p, "/2.0/") || strings
 // notImplemented answers for a part of MLflow that is left out. 501 is not retried by the clients.
 func (e *Edge) notImplemented(part leftOut) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
+		if part.off {
+			e.fail(w, req, workspacesOff())
+			return
+		}
 		e.fail(w, req, &codedError{"NOT_IMPLEMENTED", http.StatusNotImplemented,
 			fmt.Sprintf("%s %.200s is not implemented: this server does not have %s (%s)", req.Method, req.URL.Path, part.what, part.why)})
+	}
+}
+
+// workspacesOff is MLflow's answer to those who ask for workspaces, or for one by header, where there are none; with a status that its
+// clients do not take for a passing failure.
+func workspacesOff() error {
+	return &codedError{"FEATURE_DISABLED", http.StatusNotImplemented, "Workspace APIs are not available: workspaces are not enabled on this server"}
+}
+
+// oneWorkspace refuses requests that name a workspace: what they write would land where they do not expect it.
+func (e *Edge) oneWorkspace(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if strings.TrimSpace(req.Header.Get("X-MLFLOW-WORKSPACE")) != "" && !strings.HasSuffix(req.URL.Path, "/server-info") {
+			e.fail(w, req, workspacesOff())
+			return
+		}
+		h(w, req)
 	}
 }
 
@@ -93,10 +121,8 @@ The protocol is that of MLflow ` + Version + `. Every path under ` + "`/api/`" +
 	for _, part := range leftOuts() {
 		paths := make([]string, len(part.paths))
 		for i, p := range part.paths {
-			if underBases(p) {
-				p = "/api" + p
-			}
-			paths[i] = "`" + p + "`"
+			method, p, _ := cutMethod(p)
+			paths[i] = "`" + strings.TrimSpace(method+" /api"+p) + "`"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", part.what, part.why, strings.Join(paths, ", "))
 	}

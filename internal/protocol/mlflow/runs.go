@@ -121,7 +121,10 @@ func (e *Edge) createRun(ctx context.Context, in *createRunIn) (runReply, error)
 	if in.ExperimentID == "" {
 		in.ExperimentID = tracking.DefaultExperiment
 	}
-	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: tagsOf(in.Tags)})
+	if err := checkExperimentID(in.ExperimentID); err != nil {
+		return runReply{}, err
+	}
+	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: runTags(in.Tags)})
 	return runReply{r}, err
 }
 
@@ -200,33 +203,39 @@ type searchRunsIn struct {
 	ExperimentIDs []string `json:"experiment_ids"`
 	Filter        string   `json:"filter"`
 	View          view     `json:"run_view_type"`
-	Max           integer  `json:"max_results"`
+	Max           *integer `json:"max_results"`
 	OrderBy       []string `json:"order_by"`
 	PageToken     string   `json:"page_token"`
 }
 
 func (e *Edge) searchRuns(ctx context.Context, in *searchRunsIn) (runsReply, error) {
 	v, err := in.View.of()
-	if err == nil {
-		err = checkMax(in.Max, tracking.MaxRunsPerPage)
-	}
 	if err != nil {
 		return runsReply{}, err
 	}
-	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: int(in.Max), PageToken: in.PageToken})
+	most, err := pageSize(in.Max, tracking.MaxRunsPerPage)
+	if err != nil {
+		return runsReply{}, err
+	}
+	for _, id := range in.ExperimentIDs {
+		if err := checkExperimentID(id); err != nil {
+			return runsReply{}, err
+		}
+	}
+	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: most, PageToken: in.PageToken})
 	return runsReply{page.Runs, page.Next}, err
 }
 
 type logMetricIn struct {
-	ID            string  `json:"run_id"`
-	UUID          string  `json:"run_uuid"`
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
+	ID            string   `json:"run_id"`
+	UUID          string   `json:"run_uuid"`
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
@@ -238,8 +247,10 @@ func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
 		return none{}, missing("key")
 	case in.Value == nil:
 		return none{}, missing("value")
+	case in.Timestamp == nil:
+		return none{}, missing("timestamp")
 	}
-	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(in.Timestamp), Value: float64(*in.Value)},
+	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(*in.Timestamp), Value: float64(*in.Value)},
 		ModelID: in.ModelID, DatasetName: in.DatasetName, DatasetDigest: in.DatasetDigest}
 	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Metrics: []tracking.Metric{m}})
 }
@@ -263,7 +274,7 @@ func (e *Edge) logParam(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: []tracking.Param{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: runParams([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -271,7 +282,7 @@ func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: []tracking.Tag{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: runTags([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) deleteTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -290,13 +301,13 @@ type logBatchIn struct {
 }
 
 type batchMetric struct {
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logInputs(ctx context.Context, in *struct {

@@ -15,6 +15,7 @@ func (e *Edge) serverRoutes(at registrar) {
 	at("GET", "/health", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, "OK") })
 	at("GET", "/get-artifact", runRead, e.getArtifact)
 	at("GET", "/model-versions/get-artifact", modelRead, e.getVersionArtifact)
+	at("POST", "/v1/traces", traceWrite, e.exportTraces)
 }
 
 func text(w http.ResponseWriter, s string) {
