@@ -25,6 +25,7 @@ run_id: {run}
 utc_time_created: '2026-01-02 03:04:05.000000'
 """
 
+PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 IS3 = int(mlflow.__version__.split(".")[0]) >= 3
 
 
@@ -151,15 +152,15 @@ def dump(uri, artifacts=True):
         out["experiments"][e.name] = {"tags": user_tags(e.tags), "lifecycle": e.lifecycle_stage}
     for r in c.search_runs(list(names), run_view_type=ViewType.ALL, max_results=5000):
         out["runs"][r.info.run_id] = one_run(c, r, names, artifacts)
-    models = list(c.search_registered_models())
-    if IS3:
-        models += list(c.search_registered_models("tags.`mlflow.prompt.is_prompt` = 'true'"))
-    for m in models:
+    models = [(m, "") for m in c.search_registered_models()]
+    if IS3:  # prompts and their versions are found only when they are asked for
+        models += [(m, " AND " + PROMPT) for m in c.search_registered_models(PROMPT)]
+    for m, kind in models:
         out["models"][m.name] = {
             "description": m.description or "",
             "tags": {k: v for k, v in m.tags.items() if k != "_mlflow_experiment_ids"},
             "aliases": {a: str(v) for a, v in m.aliases.items()},
-            "versions": {str(v.version): one_version(v) for v in c.search_model_versions(f"name='{m.name}'")},
+            "versions": {str(v.version): one_version(v) for v in c.search_model_versions(f"name='{m.name}'" + kind)},
         }
     if IS3:
         for m in c.search_logged_models(list(names)):

@@ -25,7 +25,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/experiments", "experiment:read", "List experiments", s.listExperimentsHTTP)
 	httpx.Create(r, "/api/v1/experiments", "experiment:write", "Create an experiment", s.createExperimentHTTP)
 	httpx.Get(r, "/api/v1/experiments/{id}", "experiment:read", "One experiment", s.getExperimentHTTP)
-	httpx.Post(r, "/api/v1/runs/search", "run:read", "Search runs with the MLflow filter language", s.searchRunsHTTP)
+	s.searchRoutes(r)
 	httpx.Get(r, "/api/v1/runs/{id}", "run:read", "One run with everything that was logged to it", s.getRunHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/metric-history", "run:read", "The points of one metric, thinned for a chart", s.historyHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/files", "run:read", "List one folder of a run's files", s.listRunFilesHTTP)
@@ -235,55 +235,6 @@ func viewRun(r Run, names map[string]string) RunView {
 		v.Models = append(v.Models, ModelRefView{m.ModelID, names[m.ModelID]})
 	}
 	return v
-}
-
-type searchRunsIn struct {
-	Body struct {
-		ExperimentIDs []string `json:"experiment_ids,omitempty" doc:"empty: all experiments"`
-		Filter        string   `json:"filter,omitempty" doc:"for example metrics.mae < 60 and tags.kind = 'nightly'"`
-		OrderBy       []string `json:"order_by,omitempty" doc:"for example metrics.mae ASC"`
-		View          View     `json:"view,omitempty" enum:"active,deleted,all"`
-		PageSize      int      `json:"page_size,omitempty" minimum:"0" maximum:"1000"`
-		PageToken     string   `json:"page_token,omitempty"`
-	}
-}
-
-type runList struct {
-	Items      []RunView `json:"items"`
-	Next       string    `json:"next_page_token,omitempty"`
-	MetricKeys []string  `json:"metric_keys" doc:"of the runs of this page"`
-	ParamKeys  []string  `json:"param_keys" doc:"of the runs of this page"`
-}
-
-func (s *Service) searchRunsHTTP(ctx context.Context, in *searchRunsIn) (*runList, error) {
-	b := in.Body
-	if len(b.ExperimentIDs) == 0 {
-		es, err := s.st.experiments(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range es {
-			b.ExperimentIDs = append(b.ExperimentIDs, e.ID)
-		}
-	}
-	p, err := s.SearchRuns(ctx, RunQuery{ExperimentIDs: b.ExperimentIDs, Filter: b.Filter, OrderBy: b.OrderBy, View: b.View, Limit: page.Limit(b.PageSize, 100, 1000), PageToken: b.PageToken})
-	if err != nil {
-		return nil, err
-	}
-	items, err := s.viewRuns(ctx, p.Runs)
-	if err != nil {
-		return nil, err
-	}
-	metrics, params := map[string]bool{}, map[string]bool{}
-	for _, r := range items {
-		for k := range r.Metrics {
-			metrics[k] = true
-		}
-		for k := range r.Params {
-			params[k] = true
-		}
-	}
-	return &runList{items, p.Next, sortedKeys(metrics), sortedKeys(params)}, nil
 }
 
 func sortedKeys(m map[string]bool) []string {

@@ -3,6 +3,7 @@ package tracking
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ type ImportedExperiment struct {
 	UpdatedMs    int64             `json:"updated_ms,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 	IntoExisting bool              `json:"into_existing,omitempty" doc:"use the experiment of that name when there is one"`
+	Check        bool              `json:"check,omitempty" doc:"only say what would be done; the id of a new experiment may be another one later"`
 }
 
 // maxKeptID bounds the experiment ids that an import keeps: ids of file stores have 18 digits, and all later ids here would follow them.
@@ -86,14 +88,22 @@ func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (e
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		num, out, err = s.st.importExperiment(tx, n, s.now())
+		if err == nil && n.Check {
+			return errChecked // takes everything back
+		}
 		if err != nil || out != Created {
 			return err
 		}
 		eid := strconv.FormatInt(num, 10)
 		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name})
 	})
+	if errors.Is(err, errChecked) {
+		err = nil
+	}
 	return strconv.FormatInt(num, 10), out, err
 }
+
+var errChecked = errors.New("nothing was written") //nolint:gochecknoglobals // a constant
 
 // Value is a metric's value in JSON: a number, or NaN, Infinity or -Infinity as text.
 type Value float64

@@ -161,15 +161,18 @@ func (t *localTree) List(ctx context.Context) ([]File, error) {
 		for _, n := range names {
 			p := path.Join(dir, n.Name())
 			info, err := t.root.Stat(path.Join(t.dir, p)) // fails for a link that leaves the root
+			e := entry{Path: p}
 			switch {
 			case err != nil:
-				return nil, errs.E(errs.Invalid, "transfer.files", p+" leads out of the folder or cannot be read", err)
+				e.refused = "it leads out of the folder or cannot be read"
 			case info.IsDir() && n.Type()&fs.ModeSymlink != 0:
-				return nil, errs.Invalidf("transfer.files", "%s is a link to a folder: such links are not followed", p)
+				e.refused = "it is a link to a folder: such links are not followed"
 			case !info.IsDir() && !info.Mode().IsRegular():
-				return nil, errs.Invalidf("transfer.files", "%s is neither a file nor a folder", p)
+				e.refused = "it is neither a file nor a folder"
+			default:
+				e.Dir, e.Size = info.IsDir(), integer(info.Size())
 			}
-			out = append(out, entry{Path: p, Dir: info.IsDir(), Size: integer(info.Size())})
+			out = append(out, e)
 		}
 		return out, nil
 	})

@@ -267,7 +267,8 @@ func (s *mlruns) run(home, exp, id string) (Run, error) {
 	if err != nil {
 		return r, err
 	}
-	return r.named(), s.inputs(home, dir, &r)
+	err = s.inputs(home, dir, &r)
+	return r.named(), err
 }
 
 // runStatus reads the numbers and the names of RunStatus.

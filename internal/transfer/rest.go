@@ -24,8 +24,8 @@ func OpenServer(ctx context.Context, o Server) (Source, error) {
 		return nil, err
 	}
 	s := &rest{c}
-	var answer struct{}
-	if err := s.call(ctx, http.MethodPost, api+"experiments/search", nil, map[string]any{"max_results": 1}, &answer); err != nil {
+	var seen struct{}
+	if err := s.call(ctx, http.MethodPost, api+"experiments/search", nil, map[string]any{"max_results": 1}, &seen); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -95,8 +95,8 @@ func (s *rest) Runs(ctx context.Context, e Experiment, page func([]Run) error) e
 	})
 }
 
-// run reads one run.
-func (s *rest) run(ctx context.Context, id string) (Run, error) {
+// Run reads one run.
+func (s *rest) Run(ctx context.Context, id string) (Run, error) {
 	var a struct {
 		Run wireRun `json:"run"`
 	}
@@ -146,7 +146,8 @@ func (s *rest) LoggedModels(ctx context.Context, e Experiment, page func([]Logge
 	})
 }
 
-func (s *rest) loggedModel(ctx context.Context, id string) (LoggedModel, error) {
+// Model reads one logged model.
+func (s *rest) Model(ctx context.Context, id string) (LoggedModel, error) {
 	var a struct {
 		Model wireLoggedModel `json:"model"`
 	}
@@ -282,9 +283,11 @@ type entry struct {
 	Dir    bool    `json:"is_dir"`
 	Size   integer `json:"file_size"`
 	Digest string  `json:"-"`
+	// refused says why the entry is not read.
+	refused string
 }
 
-// walk lists a tree folder by folder. Names that would lead out of it, or around in circles, are errors.
+// walk lists a tree folder by folder. Names that would lead out of it are refused, one by one.
 func walk(ctx context.Context, list func(ctx context.Context, dir string) ([]entry, error)) ([]File, error) {
 	var out []File
 	type level struct {
@@ -302,17 +305,17 @@ func walk(ctx context.Context, list func(ctx context.Context, dir string) ([]ent
 		}
 		for _, e := range entries {
 			p, err := blob.CleanPath(e.Path)
-			if err != nil {
-				return nil, err
-			}
-			if p == "" || path.Dir(p) != path.Clean("./"+at.dir) {
-				return nil, errs.Invalidf("transfer.files", "the store lists %.200q in folder %.200q", e.Path, at.dir)
-			}
-			if e.Dir {
+			switch {
+			case e.refused != "":
+			case err != nil:
+				e.refused = err.Error()
+			case p == "" || p != e.Path || path.Dir(p) != path.Clean("./"+at.dir):
+				e.refused = "the store lists it in another folder than its own"
+			case e.Dir:
 				todo = append(todo, level{p, at.depth + 1})
 				continue
 			}
-			if out = append(out, File{Path: p, Size: int64(e.Size), Digest: e.Digest}); len(out) > maxTreeFiles {
+			if out = append(out, File{Path: e.Path, Size: int64(e.Size), Digest: e.Digest, Refused: e.refused}); len(out) > maxTreeFiles {
 				return nil, errs.Invalidf("transfer.files", "there are more than %d files", maxTreeFiles)
 			}
 		}

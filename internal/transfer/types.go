@@ -39,11 +39,12 @@ type Tree interface {
 	Open(ctx context.Context, path string) (io.ReadCloser, error)
 }
 
-// File is a file of a Tree. Digest is its SHA-256 in hex, "" when the store does not say.
+// File is a file of a Tree. Digest is its SHA-256 in hex, "" when the store does not say. Refused says why a file cannot be read.
 type File struct {
-	Path   string
-	Size   int64
-	Digest string
+	Path    string
+	Size    int64
+	Digest  string
+	Refused string
 }
 
 // Kinds of owners of files.

@@ -47,6 +47,8 @@ type Options struct {
 	// BeforeCommit, if set, runs just before each COMMIT. Crash tests put a delay there: without it a server that answers
 	// before it commits would pass them.
 	BeforeCommit func()
+	// AnswerEarly makes the SQLite writer answer before it commits. It is wrong on purpose: the crash test must catch it.
+	AnswerEarly bool
 }
 
 // DB is an open metadata store. Safe for concurrent use.

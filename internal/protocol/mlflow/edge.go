@@ -118,13 +118,9 @@ const (
 
 // call makes the handler of one RPC: decode, do, encode.
 func call[I, O any](e *Edge, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
-	return callLimited(e, maxBody, h)
-}
-
-func callLimited[I, O any](e *Edge, limit int64, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		in := new(I)
-		if err := decode(req, limit, in); err != nil {
+		if err := decode(req, maxBody, in); err != nil {
 			e.fail(w, req, err)
 			return
 		}
@@ -137,7 +133,15 @@ func callLimited[I, O any](e *Edge, limit int64, h func(ctx context.Context, in 
 	}
 }
 
+// appender is an answer with an encoder of its own, for those that are large or frequent.
+type appender interface{ appendJSON(b []byte) []byte }
+
 func (e *Edge) reply(w http.ResponseWriter, req *http.Request, v any) {
+	if a, ok := v.(appender); ok {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(append(a.appendJSON(make([]byte, 0, 4<<10)), '\n'))
+		return
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

@@ -127,7 +127,7 @@ func (e *Edge) getVersion(ctx context.Context, in *versionID) (versionReply, err
 }
 
 func (e *Edge) searchVersions(ctx context.Context, in *searchRegistryIn) (versionList, error) {
-	q, err := registryQuery(in, versionDialect(), 200_000)
+	q, err := registryQuery(in, registry.VersionDialect(), 200_000)
 	if err != nil {
 		return versionList{}, err
 	}

@@ -215,10 +215,7 @@ func decode(req *http.Request, limit int64, in any) error {
 	if req.Method != http.MethodGet {
 		var err error
 		if body, err = httpx.ReadBody(req, limit); err != nil {
-			if errs.Is(err, errs.Exhausted) { // MLflow's own answer to a body that is too large
-				return errs.E(errs.Invalid, "mlflow.decode", fmt.Sprintf("the request is larger than %d bytes", limit), nil).WithHint("log it in smaller batches")
-			}
-			return err
+			return tooLarge(err, limit)
 		}
 	}
 	if body = bytes.TrimSpace(body); len(body) > 0 {
@@ -228,14 +225,8 @@ func decode(req *http.Request, limit int64, in any) error {
 				body = []byte(inner)
 			}
 		}
-		if !utf8.Valid(body) {
-			return errs.Invalidf("mlflow.decode", "the body is not UTF-8").WithHint("send JSON in UTF-8")
-		}
-		if tooDeep(body) {
-			return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
-		}
-		if err := json.Unmarshal(body, in); err != nil {
-			return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+		if err := decodeJSON(body, in); err != nil {
+			return err
 		}
 	} else if err := decodeQuery(req, in); err != nil {
 		return err
@@ -247,6 +238,27 @@ func decode(req *http.Request, limit int64, in any) error {
 		}
 	}
 	return nil
+}
+
+func decodeJSON(body []byte, in any) error {
+	if !utf8.Valid(body) {
+		return errs.Invalidf("mlflow.decode", "the body is not UTF-8").WithHint("send JSON in UTF-8")
+	}
+	if tooDeep(body) {
+		return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
+	}
+	if err := json.Unmarshal(body, in); err != nil {
+		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+	}
+	return nil
+}
+
+// tooLarge is MLflow's own answer to a body that is too large; other errors pass as they are.
+func tooLarge(err error, limit int64) error {
+	if errs.Is(err, errs.Exhausted) {
+		return errs.E(errs.Invalid, "mlflow.decode", fmt.Sprintf("the request is larger than %d bytes", limit), nil).WithHint("log it in smaller batches")
+	}
+	return err
 }
 
 func tooDeep(b []byte) bool {

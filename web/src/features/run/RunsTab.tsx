@@ -99,7 +99,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
             </div>
             {search.chart !== 'off' && (
               <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-3">
-                <MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={168} />
+                <div className="untitled"><MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={172} /></div>
                 <div className="not-sheet flex flex-col justify-end pb-6 gap-0.5 text-xs text-2 w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
               </div>
             )}
@@ -177,8 +177,7 @@ function useWidths(experiment: string): { all: Record<string, number>; set: (id:
   return {
     all,
     set: (id, width) => {
-      const { [id]: _, ...rest } = all
-      const next = width === undefined ? rest : { ...rest, [id]: width }
+      const next = Object.fromEntries([...Object.entries(all).filter(([k]) => k !== id), ...(width === undefined ? [] : [[id, width] as const])])
       setAll(next)
       try {
         localStorage.setItem(name, JSON.stringify(next))

@@ -25,6 +25,21 @@ function read<T>(key: readonly unknown[], path: string, query?: Query) {
   return queryOptions({ queryKey: query ? [...key, query] : key, queryFn: ({ signal }) => http.get<T>(api + path, { signal, ...(query ? { query } : {}) }) })
 }
 
+async function histories(runs: readonly string[], key: string, maxPoints: number, signal: AbortSignal): Promise<t.MetricSeries[]> {
+  const out: t.MetricSeries[] = new Array<t.MetricSeries>(runs.length)
+  let next = 0
+  const worker = async () => {
+    for (let i = next++; i < runs.length; i = next++) {
+      const id = runs[i]!
+      const { points } = await http.get<t.MetricHistory>(`${api}/runs/${seg(id)}/metric-history`, { signal, query: { key, max_points: maxPoints } })
+      out[i] = { run_id: id, key, points }
+    }
+  }
+  // A browser opens six connections to a server; the rest would only wait.
+  await Promise.all(Array.from({ length: 5 }, worker))
+  return out
+}
+
 export const q = {
   session: () => read<t.Session>(['session'], '/session'),
   server: () => read<t.ServerInfo>(['server'], '/version'),
@@ -46,9 +61,20 @@ export const q = {
   metric: (run: string, key: string, live: boolean) => queryOptions({
     queryKey: ['runs', run, 'metric', key], queryFn: () => loadHistory(run, key), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
   }),
+  /** Runs by their ids, whatever experiments they are of; one that is gone is missing from the answer. */
+  runsById: (ids: readonly string[], live = false) => queryOptions({
+    queryKey: ['runs', 'by-id', ids], enabled: ids.length > 0, placeholderData: keepPreviousData, refetchInterval: live ? 3_000 : false,
+    queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { signal, body: { experiment_ids: [], filter: `attributes.run_id IN (${ids.map((id) => `'${id.replaceAll("'", '')}'`).join(', ')})`, page_size: Math.max(1, ids.length) } }),
+  }),
+  /** One metric of many runs, each downsampled by the server with its extremes kept. */
+  histories: (runs: readonly string[], key: string, maxPoints: number, live: boolean) => queryOptions({
+    queryKey: ['runs', 'histories', key, maxPoints, runs], placeholderData: keepPreviousData, enabled: runs.length > 0, ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+    queryFn: ({ signal }) => histories(runs, key, maxPoints, signal),
+  }),
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 
   models: () => read<t.List<t.Model>>(['models', 'list'], '/models', { page_size: 200 }),
+  prompts: () => read<t.List<t.Model>>(['models', 'prompts'], '/models', { kind: 'prompt', page_size: 200 }),
   model: (name: string) => read<t.Model>(['models', name], `/models/${seg(name)}`),
   versions: (name: string) => read<t.List<t.Version>>(['models', name, 'versions'], `/models/${seg(name)}/versions`, { page_size: 200 }),
   version: (name: string, version: string) => read<t.Version>(['models', name, 'versions', version], `/models/${seg(name)}/versions/${seg(version)}`),

@@ -176,8 +176,18 @@ export interface MetricHistory {
   points: { step: number; time: string; value: number | null }[]
 }
 
+/** One metric of one run among several. */
+export interface MetricSeries {
+  run_id: string
+  key: string
+  points: { step: number; time: string; value: number | null }[]
+  /** Points before downsampling. */
+  total?: number
+}
+
 export interface FileInfo {
   path: string
+  digest?: string
   is_dir?: boolean
   size?: number
 }
@@ -219,6 +229,8 @@ export interface Version {
   model: string
   version: string
   status: 'READY' | 'PENDING' | 'FAILED'
+  /** Of MLflow's older stages; None when it was never set. */
+  stage?: string
   status_message?: string
   run_id?: string
   model_id?: string
