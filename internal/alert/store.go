@@ -15,9 +15,7 @@ import (
 const columns = `id, subject, endpoint, kind, severity, state, title, reason, features, window_id, event_time, opened_at, last_at, acknowledged_at,
 	acknowledged_by, note, resolved_at, resolved_by, resolved_reason, repeats, last_seq, retraining_id`
 
-type scanner interface{ Scan(...any) error }
-
-func scan(row scanner) (Alert, error) {
+func scan(row db.Scanner) (Alert, error) {
 	var a Alert
 	var features, retraining string
 	var eventTime, opened, last, acknowledged, resolved int64
@@ -130,19 +128,7 @@ func (s store) list(ctx context.Context, q Query, before string) ([]Alert, error
 		add("id < ?", before)
 	}
 	rows, err := s.db.Query(ctx, stmt+" ORDER BY id DESC LIMIT ?", append(args, q.Limit)...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []Alert{}
-	for rows.Next() {
-		a, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, scan)
 }
 
 type countOf struct {
@@ -153,17 +139,8 @@ type countOf struct {
 
 func (s store) openCounts(ctx context.Context) ([]countOf, error) {
 	rows, err := s.db.Query(ctx, "SELECT kind, severity, count(*) FROM alert WHERE state <> 'resolved' GROUP BY kind, severity")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []countOf
-	for rows.Next() {
-		var c countOf
-		if err := rows.Scan(&c.kind, &c.severity, &c.n); err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, func(row db.Scanner) (c countOf, err error) {
+		err = row.Scan(&c.kind, &c.severity, &c.n)
+		return c, err
+	})
 }

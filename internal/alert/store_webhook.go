@@ -13,7 +13,7 @@ import (
 
 const hookColumns = "id, url, events, secret, created_at, created_by"
 
-func scanHook(row scanner) (Webhook, error) {
+func scanHook(row db.Scanner) (Webhook, error) {
 	var h Webhook
 	var list string
 	var created int64
@@ -63,24 +63,12 @@ func (s store) hook(ctx context.Context, id string) (Webhook, error) {
 
 func (s store) hooks(ctx context.Context) ([]Webhook, error) {
 	rows, err := s.db.Query(ctx, "SELECT "+hookColumns+" FROM webhook ORDER BY id LIMIT ?", MaxWebhooks)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []Webhook{}
-	for rows.Next() {
-		h, err := scanHook(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, h)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, scanHook)
 }
 
 const deliveryColumns = "id, webhook_id, event_id, type, body, state, status, attempt, error, milliseconds, created_at, at"
 
-func scanDelivery(row scanner) (Delivery, error) {
+func scanDelivery(row db.Scanner) (Delivery, error) {
 	var d Delivery
 	var created, at int64
 	err := row.Scan(&d.ID, &d.WebhookID, &d.EventID, &d.Type, &d.body, &d.State, &d.Status, &d.Attempt, &d.Error, &d.Milliseconds, &created, &at)
@@ -119,17 +107,5 @@ func (s store) delivery(ctx context.Context, id string) (Delivery, error) {
 
 func (s store) deliveries(ctx context.Context, hook string, limit int) ([]Delivery, error) {
 	rows, err := s.db.Query(ctx, "SELECT "+deliveryColumns+" FROM webhook_delivery WHERE webhook_id = ? ORDER BY id DESC LIMIT ?", hook, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []Delivery{}
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, scanDelivery)
 }

@@ -201,7 +201,10 @@ func checkBlobs(ctx context.Context, cfg machine) Check {
 	if err != nil {
 		return failed(name, CheckFail, err, "check the permissions and the free space of "+dir)
 	}
-	defer func() { _ = store.Delete(ctx, digest) }()
+	defer func() { // nobody names it: end the hold of the upload, then remove it
+		store.Settle(digest)
+		_, _, _ = store.Reap(ctx, digest)
+	}()
 	r, err := store.Open(ctx, digest)
 	if err != nil {
 		return failed(name, CheckFail, err, "")

@@ -15,7 +15,19 @@ const module = "github.com/modelyard/modelyard/"
 
 // mayImport is the import table of docs/explain/architecture.md: the domains (and infer) that a domain may use beside platform, num and table.
 var mayImport = map[string][]string{
-	"auth": {}, "governance": {}, "tracking": {}, "dataset": {}, "predlog": {}, "cost": {}, "alert": {}, "pipeline": {},
+	"auth":       {},
+	"governance": {},
+	"tracking":   {},
+	"dataset":    {},
+	"predlog":    {},
+	"cost":       {},
+	"alert":      {},
+	"pipeline":   {},
+	"webhook":    {},
+	"scorer":     {},
+	"trash":      {},
+	"trace":      {},
+	"evalset":    {},
 	"registry":   {"infer"},
 	"feature":    {"dataset"},
 	"tuning":     {"tracking"},
@@ -94,6 +106,8 @@ func TestImportTable(t *testing.T) {
 				t.Errorf("%s imports %s: the table does not allow %s -> %s", p.ImportPath, imp, from, to)
 			case from == "platform" && to != "platform":
 				t.Errorf("%s imports %s: platform knows no product nouns", p.ImportPath, imp)
+			case from == "transfer" && to != "platform":
+				t.Errorf("%s imports %s: transfer talks to servers, through the client alone", p.ImportPath, imp)
 			case from == "num":
 				t.Errorf("%s imports %s: num is pure numerics", p.ImportPath, imp)
 			case from == "table" && to != "num" && to != "platform":

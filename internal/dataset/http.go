@@ -32,9 +32,26 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, one+"/versions", "dataset:read", "List the versions of a dataset, newest first", h.versions)
 	httpx.Get(r, version, "dataset:read", "One version (a number or latest) with schema and profile", h.version)
 	httpx.Get(r, version+"/rows", "dataset:read", "The first rows of a version", h.rows)
+	httpx.Delete(r, one, "dataset:delete", "Move a dataset with its versions to the trash", h.delete)
+	httpx.Delete(r, version, "dataset:delete", "Move a version to the trash", h.deleteVersion)
 	r.Handle(http.MethodPost, one+"/versions", "dataset:write", h.raw(h.upload))
 	r.Handle(http.MethodPut, one+"/contract", "dataset:write", h.raw(h.contract))
 	r.Handle(http.MethodGet, version+"/data", "dataset:read", h.raw(h.data))
+}
+
+func (h handlers) delete(ctx context.Context, in *NamePath) (*httpx.None, error) {
+	return nil, h.s.Delete(ctx, in.Name)
+}
+
+func (h handlers) deleteVersion(ctx context.Context, in *VersionPath) (*httpx.None, error) {
+	number, err := parseVersion(in.Version)
+	if err != nil {
+		return nil, err
+	}
+	if number == 0 {
+		return nil, errs.Invalidf("dataset.delete", "latest is not a version to delete").WithField("version", "expected a whole number from 1")
+	}
+	return nil, h.s.DeleteVersion(ctx, in.Name, number)
 }
 
 func (h handlers) raw(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {

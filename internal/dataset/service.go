@@ -37,6 +37,8 @@ type Deps struct {
 	Metrics prometheus.Registerer // may be nil
 	// MaxUpload bounds one upload in bytes; default 1 GiB.
 	MaxUpload int64
+	// Users says what still needs a version (0: any version) of a dataset: such a one is not deleted. May be nil.
+	Users func(ctx context.Context, name string, version int64) ([]string, error)
 }
 
 // Service is the store of datasets. Errors are of kind Invalid, NotFound, Conflict or Exhausted unless the store itself fails.
@@ -104,6 +106,7 @@ func (s *Service) Add(ctx context.Context, u Upload, r io.Reader) (v Version, cr
 		}
 		return Version{}, false, err
 	}
+	defer s.d.Files.Store().Settle(digest)
 	if size == 0 {
 		return Version{}, false, errs.Invalidf("dataset.upload", "the upload is empty").WithField("body", "expected a table as CSV, Parquet or JSON lines")
 	}
@@ -293,7 +296,7 @@ func (s *Service) List(ctx context.Context, size int, token string) ([]Dataset, 
 		return nil, "", err
 	}
 	limit := page.Limit(size, 100, 1000)
-	out, err := s.queryDatasets(ctx, "WHERE d.name > ? ORDER BY d.name LIMIT ?", after.Name, limit+1)
+	out, err := s.queryDatasets(ctx, "d.name > ? ORDER BY d.name LIMIT ?", after.Name, limit+1)
 	if err != nil || len(out) <= limit {
 		return out, "", err
 	}
@@ -312,7 +315,7 @@ func (s *Service) ListVersions(ctx context.Context, name string, size int, token
 		return nil, "", err
 	}
 	limit := page.Limit(size, 100, 1000)
-	out, err := s.queryVersions(ctx, "WHERE dataset = ? AND (? = 0 OR number < ?) ORDER BY number DESC LIMIT ?", name, before.Version, before.Version, limit+1)
+	out, err := s.queryVersions(ctx, "dataset = ? AND (? = 0 OR number < ?) ORDER BY number DESC LIMIT ?", name, before.Version, before.Version, limit+1)
 	if err != nil || len(out) <= limit {
 		return out, "", err
 	}

@@ -17,8 +17,12 @@ import (
 // ensure makes the dataset unless it is there.
 func (s *Service) ensure(tx *db.Tx, name, description string) error {
 	var taken string
-	err := tx.QueryRow("SELECT name FROM dataset WHERE name_fold = ?", fold(name)).Scan(&taken)
+	var deleted int64
+	err := tx.QueryRow("SELECT name, deleted_at FROM dataset WHERE name_fold = ?", fold(name)).Scan(&taken, &deleted)
 	switch {
+	case err == nil && deleted > 0:
+		return errs.E(errs.Conflict, "dataset.create", "the dataset "+strconv.Quote(taken)+" is in the trash", nil).
+			WithHint("restore it (modelyard trash restore dataset:%s), purge it, or choose another name", taken)
 	case err == nil && taken == name:
 		return nil
 	case err == nil:
@@ -42,7 +46,7 @@ func (s *Service) putContract(tx *db.Tx, name, text, by string) error {
 // nextVersion gives the next number and the contract in force; found is true when the digest is there already.
 func nextVersion(tx *db.Tx, name, digest string) (number int64, contract string, found bool, err error) {
 	var n int
-	if err := tx.QueryRow("SELECT count(*) FROM dataset_version WHERE dataset = ? AND digest = ?", name, digest).Scan(&n); err != nil || n > 0 {
+	if err := tx.QueryRow("SELECT count(*) FROM dataset_version WHERE dataset = ? AND digest = ? AND deleted_at = 0", name, digest).Scan(&n); err != nil || n > 0 {
 		return 0, "", n > 0, err
 	}
 	err = tx.QueryRow("UPDATE dataset SET last_version = last_version + 1 WHERE name = ? RETURNING last_version, contract", name).Scan(&number, &contract)
@@ -63,8 +67,9 @@ func (s *Service) insertVersion(tx *db.Tx, v Version, number int64, schema, prof
 }
 
 const datasetQuery = `SELECT d.name, d.description, d.contract, d.created_at, d.updated_at, coalesce(v.number, 0), coalesce(v.row_count, 0), coalesce(v.size_bytes, 0),
-	(SELECT count(*) FROM dataset_version c WHERE c.dataset = d.name)
-	FROM dataset d LEFT JOIN dataset_version v ON v.dataset = d.name AND v.number = d.last_version `
+	(SELECT count(*) FROM dataset_version c WHERE c.dataset = d.name AND c.deleted_at = 0)
+	FROM dataset d LEFT JOIN dataset_version v ON v.dataset = d.name
+	AND v.number = (SELECT max(l.number) FROM dataset_version l WHERE l.dataset = d.name AND l.deleted_at = 0) WHERE d.deleted_at = 0 AND `
 
 func (s *Service) queryDatasets(ctx context.Context, tail string, args ...any) ([]Dataset, error) {
 	rows, err := s.d.DB.Query(ctx, datasetQuery+tail, args...)
@@ -87,7 +92,7 @@ func (s *Service) queryDatasets(ctx context.Context, tail string, args ...any) (
 
 // Get finds a dataset by name.
 func (s *Service) Get(ctx context.Context, name string) (Dataset, error) {
-	ds, err := s.queryDatasets(ctx, "WHERE d.name = ?", name)
+	ds, err := s.queryDatasets(ctx, "d.name = ?", name)
 	if err != nil {
 		return Dataset{}, err
 	}
@@ -97,10 +102,13 @@ func (s *Service) Get(ctx context.Context, name string) (Dataset, error) {
 	return ds[0], nil
 }
 
+// living are the versions (v) that are not in the trash, themselves or with their dataset.
+const living = "v.deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM dataset d WHERE d.name = v.dataset AND d.deleted_at > 0)"
+
 const versionColumns = `dataset, number, digest, format, size_bytes, row_count, schema_json, contract_json, source, target, time_column, description, created_at, created_by`
 
 func (s *Service) queryVersions(ctx context.Context, tail string, args ...any) ([]Version, error) {
-	rows, err := s.d.DB.Query(ctx, "SELECT "+versionColumns+" FROM dataset_version "+tail, args...)
+	rows, err := s.d.DB.Query(ctx, "SELECT "+versionColumns+" FROM dataset_version v WHERE "+living+" AND "+tail, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +146,9 @@ func scanVersion(r interface{ Scan(...any) error }) (Version, error) {
 
 // GetVersion finds one version, with its schema; 0 is the latest.
 func (s *Service) GetVersion(ctx context.Context, name string, version int64) (Version, error) {
-	q, args := "SELECT "+versionColumns+" FROM dataset_version WHERE dataset = ? AND number = ?", []any{name, version}
+	q, args := "SELECT "+versionColumns+" FROM dataset_version v WHERE dataset = ? AND number = ? AND "+living, []any{name, version}
 	if version == 0 {
-		q, args = "SELECT "+versionColumns+" FROM dataset_version WHERE dataset = ? ORDER BY number DESC LIMIT 1", []any{name}
+		q, args = "SELECT "+versionColumns+" FROM dataset_version v WHERE dataset = ? AND "+living+" ORDER BY number DESC LIMIT 1", []any{name}
 	}
 	v, err := scanVersion(s.d.DB.QueryRow(ctx, q, args...))
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -156,7 +164,7 @@ func (s *Service) GetVersion(ctx context.Context, name string, version int64) (V
 }
 
 func (s *Service) byDigest(ctx context.Context, name string, digest blob.Digest) (Version, error) {
-	v, err := scanVersion(s.d.DB.QueryRow(ctx, "SELECT "+versionColumns+" FROM dataset_version WHERE dataset = ? AND digest = ?", name, string(digest)))
+	v, err := scanVersion(s.d.DB.QueryRow(ctx, "SELECT "+versionColumns+" FROM dataset_version v WHERE dataset = ? AND digest = ? AND "+living, name, string(digest)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Version{}, errs.NotFoundf("dataset.version", "dataset %q has no such data", name)
 	}

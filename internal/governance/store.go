@@ -90,19 +90,7 @@ func newestDatasetVersion(tx *db.Tx, dataset string) (string, error) {
 // dataByDigest gives the unknown data that runs named by this digest.
 func dataByDigest(tx *db.Tx, digest string) ([]string, error) {
 	rows, err := tx.Query("SELECT d.node_id FROM lineage_digest d JOIN lineage_node n ON n.id = d.node_id WHERE d.digest = ? AND n.kind = ? LIMIT 100", digest, kindData)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 func (s store) nodes(ctx context.Context, ids []string) ([]Node, error) {

@@ -132,7 +132,8 @@ func chooseONNX(ctx context.Context, native, library *onnxModel, rows *Frame) (M
 	return library, native.Close()
 }
 
-// difference is the largest difference of two models' answers, relative above one.
+// difference is the largest difference of two models' answers, relative to the largest answer of the column where that is above one: a sum of
+// float32 leaves that cancel out has the rounding of the leaves, however near to zero it comes.
 func difference(ctx context.Context, a, b Model, in *Frame) (float64, error) {
 	left, err := a.Predict(ctx, in)
 	if err != nil {
@@ -151,6 +152,12 @@ func difference(ctx context.Context, a, b Model, in *Frame) (float64, error) {
 		if l.Kind != r.Kind || l.Len() != r.Len() {
 			return math.Inf(1), nil
 		}
+		scale := 1.0
+		for _, y := range r.Floats {
+			if !math.IsInf(y, 0) && !math.IsNaN(y) {
+				scale = math.Max(scale, math.Abs(y))
+			}
+		}
 		for k := range l.Len() {
 			if l.Kind != Float64 {
 				if l.Value(k) != r.Value(k) {
@@ -160,7 +167,7 @@ func difference(ctx context.Context, a, b Model, in *Frame) (float64, error) {
 			}
 			x, y := l.Floats[k], r.Floats[k]
 			if x != y && !(math.IsNaN(x) && math.IsNaN(y)) {
-				worst = math.Max(worst, math.Abs(x-y)/math.Max(1, math.Abs(y)))
+				worst = math.Max(worst, math.Abs(x-y)/scale)
 			}
 		}
 	}

@@ -12,8 +12,6 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-type scanner interface{ Scan(...any) error }
-
 // reader reads from the pool or inside a transaction.
 type reader func(query string, args ...any) (*sql.Rows, error)
 
@@ -36,22 +34,6 @@ func moment(us int64) *time.Time {
 	return &t
 }
 
-func all[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []T{}
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
-}
-
 const rolloutColumns = `id, endpoint, model, version, champion, spec, generation, observed_generation, state, decision, status, reason, retraining_id,
 	started_by, started_at, ended_at`
 
@@ -61,7 +43,7 @@ type status struct {
 	Conditions []Condition `json:"conditions"`
 }
 
-func scanRollout(row scanner) (Rollout, error) {
+func scanRollout(row db.Scanner) (Rollout, error) {
 	var r Rollout
 	var spec, st string
 	var started, ended int64
@@ -98,7 +80,7 @@ func putRollout(tx *db.Tx, r Rollout) error {
 
 func rollouts(read reader, where string, args ...any) ([]Rollout, error) {
 	rows, err := read("SELECT "+rolloutColumns+" FROM rollout "+where, args...)
-	return all(rows, err, scanRollout)
+	return db.All(rows, err, scanRollout)
 }
 
 func rolloutByID(read reader, id string) (Rollout, error) {
@@ -115,7 +97,7 @@ func rolloutByID(read reader, id string) (Rollout, error) {
 const retrainingColumns = `id, endpoint, alert_id, policy, state, model, pipeline_run_id, challenger, gate_result_id, rollout_id, outcome, reason, event_time,
 	started_by, started_at, ended_at`
 
-func scanRetraining(row scanner) (Retraining, error) {
+func scanRetraining(row db.Scanner) (Retraining, error) {
 	var r Retraining
 	var policy string
 	var eventTime, started, ended int64
@@ -145,7 +127,7 @@ func putRetraining(tx *db.Tx, r Retraining) error {
 
 func retrainings(read reader, where string, args ...any) ([]Retraining, error) {
 	rows, err := read("SELECT "+retrainingColumns+" FROM retraining "+where, args...)
-	return all(rows, err, scanRetraining)
+	return db.All(rows, err, scanRetraining)
 }
 
 func retrainingByID(read reader, id string) (Retraining, error) {

@@ -25,11 +25,9 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-type scanner interface{ Scan(...any) error }
-
 const pipelineColumns = "name, spec, files, digest, next_fire, created_at, updated_at, updated_by"
 
-func scanPipeline(row scanner) (Pipeline, error) {
+func scanPipeline(row db.Scanner) (Pipeline, error) {
 	var p Pipeline
 	var files string
 	var fire, created, updated int64
@@ -72,19 +70,7 @@ func (s *Service) readPipeline(ctx context.Context, name string) (Pipeline, erro
 
 func (s *Service) readPipelines(ctx context.Context) ([]Pipeline, error) {
 	rows, err := s.d.DB.Query(ctx, "SELECT "+pipelineColumns+" FROM pipeline ORDER BY name")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []Pipeline{}
-	for rows.Next() {
-		p, err := scanPipeline(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, scanPipeline)
 }
 
 // lastRuns gives the newest run of each pipeline.
@@ -132,7 +118,7 @@ func insertRun(tx *db.Tx, r Run, spec string) error {
 
 const runColumns = "id, pipeline, spec, files, digest, state, trigger_kind, trigger_ref, params, outputs, message, error, cancel, created_by, created_at, started_at, ended_at"
 
-func scanRun(row scanner) (Run, error) {
+func scanRun(row db.Scanner) (Run, error) {
 	var r Run
 	var spec, files, state, params, outputs string
 	var created, started, ended int64
@@ -167,19 +153,7 @@ func readRun(read reader, id string) (Run, error) {
 
 func selectRuns(read reader, where string, args ...any) ([]Run, error) {
 	rows, err := read("SELECT "+runColumns+" FROM pipeline_run "+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	out := []Run{}
-	for rows.Next() {
-		r, err := scanRun(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, scanRun)
 }
 
 func fillSteps(read reader, r *Run) error {

@@ -298,7 +298,8 @@ func (r *fileReader) back(off int64) {
 	if off >= r.off && off < r.off+int64(len(r.buf)) {
 		return
 	}
-	start := max(off-readWindow*3/4, 0)
+	r.window = lastWindow
+	start := max(off-lastWindow*3/4, 0)
 	_, _ = r.at(start, 1)
 }
 

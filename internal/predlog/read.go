@@ -177,12 +177,19 @@ const followBatch = 512
 // Read gives at most about limit entries of an endpoint ("" for all endpoints) from a cursor on, without waiting, and where to go on. The
 // rows of one request stay together.
 func (s *Service) Read(ctx context.Context, endpoint string, from Cursor, limit int) ([]Entry, Cursor, error) {
+	r := &reader{s: s}
+	defer r.close()
+	return r.read(ctx, endpoint, from, limit)
+}
+
+func (r *reader) read(ctx context.Context, endpoint string, from Cursor, limit int) ([]Entry, Cursor, error) {
 	pos, err := from.position()
 	if err != nil {
 		return nil, from, err
 	}
-	r := &reader{s: s}
-	defer r.close()
+	if r.file != nil {
+		r.file.rewind()
+	}
 	var out []Entry
 	next, err := r.walk(ctx, endpoint, pos, func(_ *segment, _ int64, frame []byte, sc *Schema) (bool, error) {
 		es, err := entriesOf(frame, sc)
@@ -192,7 +199,7 @@ func (s *Service) Read(ctx context.Context, endpoint string, from Cursor, limit 
 	if err != nil {
 		return nil, from, err
 	}
-	if err := s.fillScored(ctx, out); err != nil {
+	if err := r.s.fillScored(ctx, out); err != nil {
 		return nil, from, err
 	}
 	return out, next.cursor(), nil
@@ -237,10 +244,12 @@ func (s *Service) fillScored(ctx context.Context, entries []Entry) error {
 // Follow tells fn of every prediction (shadow scores too) and every label of an endpoint ("" for all endpoints) from a cursor on, in
 // order, then waits for more, until ctx ends (then it returns nil) or fn fails. fn gets about 512 entries at a time.
 func (s *Service) Follow(ctx context.Context, endpoint string, from Cursor, fn Handler) error {
+	r := &reader{s: s}
+	defer r.close()
 	for {
 		grown := s.growth(endpoint)
 		s.waiting.Add(1)
-		entries, next, err := s.Read(ctx, endpoint, from, followBatch)
+		entries, next, err := r.read(ctx, endpoint, from, followBatch)
 		if err == nil && len(entries) == 0 {
 			from = next
 			select {

@@ -142,19 +142,28 @@ func (v *view) from(at int64) int64 {
 	return v.marks[i-1].off
 }
 
-// fileReader reads frames of one file through a window that moves forward.
+// fileReader reads frames of one file through a window that moves forward. The window starts small and doubles, since a follower mostly
+// reads the one frame that was just written.
 type fileReader struct {
-	f   *os.File
-	buf []byte
-	off int64 // of buf in the file
+	f      *os.File
+	buf    []byte
+	off    int64 // of buf in the file
+	window int
 }
 
-const readWindow = 256 << 10
+const (
+	firstWindow = 4 << 10
+	lastWindow  = 256 << 10
+)
+
+// rewind forgets what was read: the bytes behind the end of the log may have been written since.
+func (r *fileReader) rewind() { r.buf, r.window = r.buf[:0], 0 }
 
 // at gives n bytes at an offset; they are valid until the next call.
 func (r *fileReader) at(off int64, n int) ([]byte, error) {
 	if off < r.off || off+int64(n) > r.off+int64(len(r.buf)) {
-		want := max(n, readWindow)
+		r.window = min(max(2*r.window, firstWindow), lastWindow)
+		want := max(n, r.window)
 		if cap(r.buf) < want {
 			r.buf = make([]byte, want)
 		}

@@ -115,8 +115,7 @@ func (s *Service) deleteModel(tx *db.Tx, m Model) error {
 			return err
 		}
 	}
-	_, err := tx.Exec("DELETE FROM registry_alias WHERE model_id = ?", m.id)
-	return err
+	return nil // its aliases stay with it, unseen, for the day it is restored
 }
 
 // touch notes when a model (number 0) or a version was changed.
@@ -395,6 +394,11 @@ func list[T any](ctx context.Context, d *db.DB, f fields, q Query, limit int, ke
 	if err != nil {
 		return nil, "", err
 	}
+	tree, some, err := f.tree(q.Filter)
+	if err != nil {
+		return nil, "", err
+	}
+	where, args = where+" AND "+tree, append(args, some...)
 	after, more, err := afterToken(keys, q.PageToken)
 	if err != nil {
 		return nil, "", err

@@ -13,7 +13,7 @@ import (
 
 const routeColumns = "r.endpoint, r.model, g.generation, g.targets, g.reason, g.actor, g.created_at"
 
-func scanRoute(row interface{ Scan(...any) error }) (*Route, error) {
+func scanRoute(row db.Scanner) (*Route, error) {
 	var r Route
 	var targets string
 	var at int64
@@ -26,27 +26,11 @@ func scanRoute(row interface{ Scan(...any) error }) (*Route, error) {
 	return &r, err
 }
 
-func collect(rows *sql.Rows) ([]*Route, error) {
-	defer func() { _ = rows.Close() }()
-	out := []*Route{}
-	for rows.Next() {
-		r, err := scanRoute(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
-}
-
 const inForce = "SELECT " + routeColumns + " FROM routing_route r JOIN routing_generation g ON g.endpoint = r.endpoint AND g.generation = r.generation"
 
 func (s *Service) loadAll(ctx context.Context) (map[string]*Route, error) {
 	rows, err := s.d.DB.Query(ctx, inForce)
-	if err != nil {
-		return nil, err
-	}
-	list, err := collect(rows)
+	list, err := db.All(rows, err, scanRoute)
 	out := make(map[string]*Route, len(list))
 	for _, r := range list {
 		out[r.Endpoint] = r
@@ -91,10 +75,7 @@ const generations = "SELECT " + routeColumns + " FROM routing_route r JOIN routi
 // previousChampion is the newest champion before the present one.
 func previousChampion(tx *db.Tx, endpoint string, cur *Route) (string, error) {
 	rows, err := tx.Query(generations, endpoint, cur.Generation, cur.Generation, 1000)
-	if err != nil {
-		return "", err
-	}
-	list, err := collect(rows)
+	list, err := db.All(rows, err, scanRoute)
 	if err != nil {
 		return "", err
 	}
@@ -113,8 +94,5 @@ func (s *Service) History(ctx context.Context, endpoint string, before int64, li
 		return nil, notFound(endpoint)
 	}
 	rows, err := s.d.DB.Query(ctx, generations, endpoint, before, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows)
+	return db.All(rows, err, scanRoute)
 }

@@ -24,8 +24,8 @@ func (s *Service) importRoutes(r *httpx.Router) {
 }
 
 type importReply struct {
-	ID      string  `json:"id"`
-	Outcome Outcome `json:"outcome" enum:"created,updated,unchanged"`
+	ID            string        `json:"id"`
+	ImportOutcome ImportOutcome `json:"outcome" enum:"created,updated,unchanged"`
 }
 
 func (s *Service) importExperimentHTTP(ctx context.Context, in *struct{ Body ImportedExperiment }) (*importReply, error) {

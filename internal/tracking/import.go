@@ -16,14 +16,14 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/events"
 )
 
-// Outcome says what an import did with one thing.
-type Outcome string
+// ImportOutcome says what an import did with one thing.
+type ImportOutcome string
 
 // The outcomes.
 const (
-	Created   Outcome = "created"
-	Updated   Outcome = "updated"
-	Unchanged Outcome = "unchanged"
+	Created   ImportOutcome = "created"
+	Updated   ImportOutcome = "updated"
+	Unchanged ImportOutcome = "unchanged"
 )
 
 // ImportedExperiment is an experiment of another store. Times are milliseconds since 1970 UTC, here and below.
@@ -80,7 +80,7 @@ func ofMillis(ms int64) time.Time {
 // ImportExperiment finds or makes the experiment that runs of another store go into. An experiment that an import made is found again
 // by its origin, whatever its name is now. Conflict when another experiment has the name and IntoExisting is not set; the default
 // experiment may be used while it has no runs.
-func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (eid string, out Outcome, err error) {
+func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (eid string, out ImportOutcome, err error) {
 	if err := n.validate(); err != nil {
 		return "", "", err
 	}
@@ -277,13 +277,7 @@ func blocks(all []ImportedSeries) []block {
 		}
 		from := x.From
 		for part := range slices.Chunk(points, importChunk) {
-			latest := part[0]
-			for _, p := range part[1:] {
-				if p.newer(latest) {
-					latest = p
-				}
-			}
-			out = append(out, block{series{x.Key, latest, len(part), encodeChunk(part)}, from})
+			out = append(out, block{newSeries(x.Key, part), from})
 			from = -1
 		}
 	}
@@ -293,7 +287,7 @@ func blocks(all []ImportedSeries) []block {
 // ImportRun stores a run of another store under its id, all or nothing. A run that is there already is brought up to date: values of
 // the source win, what was added here stays, and so does the experiment it was moved to. A series with From 0 replaces what is there; with
 // From > 0 it goes on behind that many points, or is a Precondition error when there are not that many.
-func (s *Service) ImportRun(ctx context.Context, r ImportedRun) (Outcome, error) {
+func (s *Service) ImportRun(ctx context.Context, r ImportedRun) (ImportOutcome, error) {
 	if err := r.validate(); err != nil {
 		return "", err
 	}
@@ -331,7 +325,7 @@ func (s *Service) ImportRun(ctx context.Context, r ImportedRun) (Outcome, error)
 
 // tellImport tells of the run once, and of its data, from which lineage is made. An import is no news for automations: it has an event
 // of its own instead of those of runs that start and end.
-func (s *Service) tellImport(ctx context.Context, tx *db.Tx, row runRow, r ImportedRun, out Outcome) error {
+func (s *Service) tellImport(ctx context.Context, tx *db.Tx, row runRow, r ImportedRun, out ImportOutcome) error {
 	if out != Created {
 		return nil
 	}
@@ -347,7 +341,7 @@ func (s *Service) tellImport(ctx context.Context, tx *db.Tx, row runRow, r Impor
 }
 
 // runsChanged makes searches see runs that were changed in bulk.
-func (s *Service) runsChanged(...int64) {}
+func (s *Service) runsChanged(exps ...int64) { s.st.forget(exps...) }
 
 // ImportedMetric is a metric of a logged model.
 type ImportedMetric struct {
@@ -411,7 +405,7 @@ func (m ImportedModel) validate() error {
 
 // ImportModel stores a logged model of another store under its id; one that is there is brought up to date. A model that was deleted
 // here stays deleted.
-func (s *Service) ImportModel(ctx context.Context, m ImportedModel) (Outcome, error) {
+func (s *Service) ImportModel(ctx context.Context, m ImportedModel) (ImportOutcome, error) {
 	if err := m.validate(); err != nil {
 		return "", err
 	}
@@ -419,7 +413,7 @@ func (s *Service) ImportModel(ctx context.Context, m ImportedModel) (Outcome, er
 	if err != nil {
 		return "", err
 	}
-	var out Outcome
+	var out ImportOutcome
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		if out, err = s.st.importModel(tx, m, exp, s.now()); err != nil || out != Created || m.Status != ModelReady {

@@ -3,8 +3,13 @@ package tracking
 import (
 	"context"
 	"embed"
+	"hash/fnv"
+	"io"
 	"log/slog"
+	"runtime"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,9 +40,11 @@ type Deps struct {
 
 // Service is the use-cases of tracking. Safe for concurrent use.
 type Service struct {
-	d       Deps
-	st      *store
-	metrics *metrics
+	d         Deps
+	st        *store
+	metrics   *metrics
+	searching gate
+	turns     turns
 }
 
 // New makes the service; Start must run once after the migrations.
@@ -45,7 +52,7 @@ func New(d Deps) *Service {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d: d, st: &store{db: d.DB}, metrics: newMetrics(d.Metrics)}
+	return &Service{d: d, st: newStore(d.DB), metrics: newMetrics(d.Metrics), searching: newGate(max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // Start makes sure that the default experiment is there.
@@ -107,12 +114,24 @@ func (s *Service) DeleteExperiment(ctx context.Context, eid string) error {
 	if eid == DefaultExperiment {
 		return errs.Invalidf("tracking.delete_experiment", "the default experiment cannot be deleted")
 	}
-	return s.onExperiment(ctx, eid, ViewActive, func(tx *db.Tx, num int64) error { return s.st.deleteExperiment(tx, num, s.now()) })
+	return s.onExperiment(ctx, eid, ViewActive, func(tx *db.Tx, num int64) error {
+		tx.AfterCommit(func() { s.st.forget(num) })
+		if err := s.st.deleteExperiment(tx, num, s.now()); err != nil {
+			return err
+		}
+		return s.tellExperiment(ctx, tx, EventExperimentDeleted, num)
+	})
 }
 
 // RestoreExperiment brings back a deleted experiment and the runs deleted with it. Kinds: NotFound, Invalid (not deleted).
 func (s *Service) RestoreExperiment(ctx context.Context, eid string) error {
-	return s.onExperiment(ctx, eid, ViewDeleted, func(tx *db.Tx, num int64) error { return s.st.restoreExperiment(tx, num, s.now()) })
+	return s.onExperiment(ctx, eid, ViewDeleted, func(tx *db.Tx, num int64) error {
+		tx.AfterCommit(func() { s.st.forget(num) })
+		if err := s.st.restoreExperiment(tx, num, s.now()); err != nil {
+			return err
+		}
+		return s.tellExperiment(ctx, tx, EventExperimentRestored, num)
+	})
 }
 
 // SetExperimentTag sets a tag of an active experiment.
@@ -161,6 +180,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 		r.Name = randomName()
 	}
 	r.Tags = lastOfEach(append(n.Tags[:len(n.Tags):len(n.Tags)], Tag{TagRunName, r.Name}))
+	defer s.turns.take(s.d.DB, r.ID)()
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := s.st.checkExperiment(tx, exp, ViewActive); err != nil {
 			return err
@@ -213,12 +233,31 @@ func (s *Service) UpdateRun(ctx context.Context, runID string, ch RunChange) (Ru
 
 // DeleteRun marks a run deleted; deleting it twice is no error.
 func (s *Service) DeleteRun(ctx context.Context, runID string) error {
-	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error { return s.st.markRun(tx, r, Deleted, s.now()) })
+	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error {
+		if r.lifecycle == Deleted {
+			return nil
+		}
+		if err := s.st.markRun(tx, r, Deleted, s.now()); err != nil {
+			return err
+		}
+		return s.tellRun(ctx, tx, EventRunDeleted, r)
+	})
 }
 
-// RestoreRun brings a deleted run back.
+// RestoreRun brings a deleted run back. Kinds: NotFound, Precondition when the purge of its experiment has begun.
 func (s *Service) RestoreRun(ctx context.Context, runID string) error {
-	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error { return s.st.markRun(tx, r, Active, time.Time{}) })
+	return s.onRun(ctx, runID, ViewAll, func(tx *db.Tx, r runRow) error {
+		if r.lifecycle == Active {
+			return nil
+		}
+		if err := s.st.checkRestorable(tx, r.exp); err != nil {
+			return err
+		}
+		if err := s.st.markRun(tx, r, Active, time.Time{}); err != nil {
+			return err
+		}
+		return s.tellRun(ctx, tx, EventRunRestored, r)
+	})
 }
 
 // LogBatch stores metrics, parameters and tags of an active run, all or nothing. A parameter that has another value is Invalid.
@@ -279,7 +318,23 @@ func (s *Service) LogOutputs(ctx context.Context, runID string, models []ModelRe
 	return s.onRun(ctx, runID, ViewActive, func(tx *db.Tx, r runRow) error { return s.st.insertModelRefs(tx, r, "output", models) })
 }
 
+// turns lets the writes to one run go one after the other on PostgreSQL, where two commits may otherwise tell the index of their changes
+// in the wrong order. SQLite has one writer.
+type turns [64]sync.Mutex
+
+func (t *turns) take(d *db.DB, runID string) (done func()) {
+	if d.Engine() != db.Postgres {
+		return func() {}
+	}
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, runID)
+	m := &t[h.Sum32()%uint32(len(t))]
+	m.Lock()
+	return m.Unlock
+}
+
 func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx *db.Tx, r runRow) error) error {
+	defer s.turns.take(s.d.DB, runID)()
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := s.st.findRun(tx, runID)
 		if err != nil {
@@ -294,10 +349,11 @@ func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx
 
 // History is every point of a metric, ordered by time, step and value; without exact repeats. A key that was never logged is empty.
 func (s *Service) History(ctx context.Context, runID, key string) ([]Point, error) {
-	if _, err := s.st.runInfo(ctx, runID); err != nil {
+	r, err := s.st.runInfo(ctx, runID)
+	if err != nil {
 		return nil, err
 	}
-	points, err := s.st.history(ctx, runID, key)
+	points, err := s.st.chunks(ctx, r.num, key, nil)
 	return tidy(points), err
 }
 
@@ -309,6 +365,72 @@ func (s *Service) Chart(ctx context.Context, runID, key string, most int) ([]Poi
 	}
 	byStep(points)
 	return Downsample(points, most), nil
+}
+
+// ChartQuery asks for the histories of metrics of runs, for one chart.
+type ChartQuery struct {
+	Runs     []string // ids, at most 200; those that are not there have no series
+	Keys     []string
+	Most     int    // points of each series, at least 2
+	From, To *int64 // steps, both included
+}
+
+// Series is the thinned history of one metric of one run, by step.
+type Series struct {
+	RunID, Key string
+	Points     []Point
+	Total      int // points in the range before thinning
+}
+
+// The bounds of a ChartQuery.
+const (
+	maxChartRuns   = 200
+	maxChartSeries = 2000
+	maxChartPoints = 500_000
+)
+
+// Charts gives the histories that have points, by run and key as asked for. Kinds: Invalid.
+func (s *Service) Charts(ctx context.Context, q ChartQuery) ([]Series, error) {
+	var c errs.Collector
+	if len(q.Runs) > maxChartRuns {
+		c.Add("runs", "expected at most %d runs, got %d", maxChartRuns, len(q.Runs))
+	}
+	if n := len(q.Runs) * len(q.Keys); n > maxChartSeries {
+		c.Add("keys", "runs times keys is at most %d, got %d", maxChartSeries, n)
+	} else if n*q.Most > maxChartPoints {
+		c.Add("max_points", "runs times keys times points is at most %d, got %d", maxChartPoints, n*q.Most)
+	}
+	if err := c.Err("tracking.charts", "that is too much for one chart"); err != nil {
+		return nil, err
+	}
+	nums, err := s.st.runNumbers(ctx, q.Runs)
+	if err != nil {
+		return nil, err
+	}
+	var out []Series
+	var points []Point
+	for _, id := range q.Runs {
+		num, ok := nums[id]
+		if !ok {
+			continue
+		}
+		delete(nums, id) // an id that comes again counts once
+		for _, key := range q.Keys {
+			if points, err = s.st.chunks(ctx, num, key, points[:0]); err != nil {
+				return nil, err
+			}
+			if points = q.within(tidy(points)); len(points) > 0 {
+				out = append(out, Series{id, key, slices.Clone(Downsample(points, q.Most)), len(points)})
+			}
+		}
+	}
+	return out, nil
+}
+
+// within orders points for the chart and leaves out those outside its steps.
+func (q ChartQuery) within(points []Point) []Point {
+	byStep(points)
+	return slices.DeleteFunc(points, func(p Point) bool { return (q.From != nil && p.Step < *q.From) || (q.To != nil && p.Step > *q.To) })
 }
 
 // RunningRuns counts the active runs that have not ended.

@@ -63,7 +63,12 @@ func (s *Service) Model(ctx context.Context, modelID string) (LoggedModel, error
 
 // DeleteModel marks a logged model deleted.
 func (s *Service) DeleteModel(ctx context.Context, modelID string) error {
-	return s.onModel(ctx, modelID, func(tx *db.Tx, _ LoggedModel) error { return s.st.deleteModel(tx, modelID, s.now()) })
+	return s.onModel(ctx, modelID, func(tx *db.Tx, m LoggedModel) error {
+		if err := s.st.deleteModel(tx, modelID, s.now()); err != nil {
+			return err
+		}
+		return s.tellModel(ctx, tx, EventModelDeleted, m)
+	})
 }
 
 // SetModelTags sets tags of a logged model.

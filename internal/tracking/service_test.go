@@ -204,7 +204,7 @@ func TestStoreRunLife(t *testing.T) {
 		ok(t, s.RestoreRun(ctx, r.ID))
 		want(t, s.DeleteRun(ctx, "nothing"), errs.NotFound)
 		types := eventTypes(t, s)
-		if !slices.Equal(types, []string{"run.created", "run.ended", "run.inputs_logged"}) {
+		if !slices.Equal(types, []string{"run.created", "run.ended", "run.inputs_logged", "run.deleted", "run.restored"}) {
 			t.Errorf("events: %v", types)
 		}
 	})

@@ -13,7 +13,30 @@ import (
 )
 
 // store is the SQL of this domain: experiments here, runs, metrics, models and search in files of their own.
-type store struct{ db *db.DB }
+type store struct {
+	db    *db.DB
+	index *index
+	cache *runCache
+}
+
+// The memory of the search index and of the cache of runs, in bytes.
+const (
+	indexBytes = 512 << 20
+	cacheBytes = 32 << 20
+)
+
+func newStore(d *db.DB) *store {
+	st := &store{db: d, cache: newRunCache(cacheBytes)}
+	st.index = newIndex(st, indexBytes)
+	return st
+}
+
+// forget makes the search index and the cache of runs read experiments again. What changes runs in bulk, not through the functions of
+// store_run.go and store_metric.go, calls it after its commit.
+func (st *store) forget(exps ...int64) {
+	st.index.forget(exps...)
+	st.cache.clear()
+}
 
 func (st *store) ensureDefault(tx *db.Tx, now time.Time) error {
 	at := clock.Micros(now)

@@ -15,7 +15,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time) (int64, Outcome, error) {
+func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time) (int64, ImportOutcome, error) {
 	num, out, err := st.placeExperiment(tx, n)
 	if err != nil {
 		return 0, "", err
@@ -41,7 +41,7 @@ func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time
 }
 
 // placeExperiment finds the experiment that an imported one goes into, or the free id of a new one (Created).
-func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, Outcome, error) {
+func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, ImportOutcome, error) {
 	var mark string
 	err := tx.QueryRow("SELECT mark FROM import_state WHERE kind = ? AND id = ?", kindExperiment, n.Origin).Scan(&mark)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -116,7 +116,7 @@ func (st *store) importRunHead(tx *db.Tx, r ImportedRun, exp int64, now time.Tim
 		if err := st.insertRun(tx, &run); err != nil {
 			return row, false, err
 		}
-		row = runRow{id: r.ID, num: run.num, exp: exp, lifecycle: Active, status: r.Status}
+		row = runRow{id: r.ID, num: run.num, exp: exp, lifecycle: Active, status: r.Status, changes: &update{}} // the experiment is read again
 	}
 	_, err = tx.Exec("UPDATE run SET name = ?, user_name = ?, status = ?, start_at = ?, end_at = ? WHERE num = ?",
 		r.Name, r.User, string(r.Status), clock.Micros(ofMillis(r.StartMs)), clock.Micros(ofMillis(r.EndMs)), row.num)
@@ -158,7 +158,7 @@ func (st *store) importRunValues(tx *db.Tx, row runRow, r ImportedRun, inputs []
 		}
 	}
 	for _, t := range lastOfEach(r.Tags) {
-		if err := st.setTag(tx, row.exp, row.num, t); err != nil {
+		if err := st.setTag(tx, row, t); err != nil {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func (st *store) startSeries(tx *db.Tx, row runRow, key string, from int64) erro
 	return nil
 }
 
-func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Time) (Outcome, error) {
+func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Time) (ImportOutcome, error) {
 	var deleted int64
 	err := tx.QueryRow("SELECT exp, deleted_at FROM logged_model WHERE id = ?", m.ID).Scan(&exp, &deleted)
 	created := errors.Is(err, sql.ErrNoRows)

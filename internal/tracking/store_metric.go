@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 )
 
 // prepared is a batch made ready outside the transaction: one encoded chunk per metric key.
@@ -25,6 +26,19 @@ type series struct {
 	latest Point
 	n      int
 	data   []byte
+
+	low, high float64 // NaN when every point is
+}
+
+func newSeries(key string, points []Point) series {
+	latest := points[0]
+	for _, x := range points[1:] {
+		if x.newer(latest) {
+			latest = x
+		}
+	}
+	low, high := extremes(points)
+	return series{key: key, latest: latest, n: len(points), data: encodeChunk(points), low: low, high: high}
 }
 
 func prepare(b Batch) (prepared, error) {
@@ -42,24 +56,32 @@ func prepare(b Batch) (prepared, error) {
 		}
 	}
 	slices.SortFunc(p.params, func(a, b Param) int { return cmp.Compare(a.Key, b.Key) })
-	points := map[string][]Point{}
+	for key, pts := range byKey(b.Metrics) {
+		p.series = append(p.series, newSeries(key, pts))
+	}
 	for _, m := range b.Metrics {
-		points[m.Key] = append(points[m.Key], m.Point)
 		if m.ModelID != "" {
 			p.models = append(p.models, m)
 		}
 	}
-	for key, pts := range points {
-		latest := pts[0]
-		for _, x := range pts[1:] {
-			if x.newer(latest) {
-				latest = x
-			}
-		}
-		p.series = append(p.series, series{key, latest, len(pts), encodeChunk(pts)})
-	}
 	slices.SortFunc(p.series, func(a, b series) int { return cmp.Compare(a.key, b.key) }) // one lock order for all writers
 	return p, nil
+}
+
+// byKey sorts the points of a batch by key into one array.
+func byKey(metrics []Metric) map[string][]Point {
+	counts := map[string]int{}
+	for i := range metrics {
+		counts[metrics[i].Key]++
+	}
+	out, free := make(map[string][]Point, len(counts)), make([]Point, len(metrics))
+	for key, n := range counts {
+		out[key], free = free[:0:n], free[n:]
+	}
+	for i := range metrics {
+		out[metrics[i].Key] = append(out[metrics[i].Key], metrics[i].Point)
+	}
+	return out
 }
 
 func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
@@ -83,7 +105,7 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 		if t.Key == TagRunName && t.Value != "" {
 			err = st.nameRun(tx, r, t.Value)
 		} else {
-			err = st.setTag(tx, r.exp, r.num, t)
+			err = st.setTag(tx, r, t)
 		}
 		if err != nil {
 			return err
@@ -94,6 +116,9 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 
 func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
 	n, err := tx.Exec("INSERT INTO run_param (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO NOTHING", r.exp, r.num, p.Key, p.Value)
+	if n > 0 {
+		r.note(cell{ref: filter.Ref{Entity: filter.Param, Key: p.Key}, text: p.Value})
+	}
 	if err != nil || n > 0 {
 		return err
 	}
@@ -115,15 +140,19 @@ const isNewer = `(excluded.step, excluded.ts, COALESCE(excluded.value, -1.797693
 // they hold chunkTarget points.
 func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
 	var seq, loose int64
-	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose) VALUES (?, ?, ?, ?, ?, ?, 1, ?)
+	var last sql.NullFloat64
+	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
 		ON CONFLICT (exp, run, key) DO UPDATE SET seq = metric_latest.seq + 1, loose = metric_latest.loose + excluded.loose,
 		step = CASE WHEN `+isNewer+` THEN excluded.step ELSE metric_latest.step END,
 		ts = CASE WHEN `+isNewer+` THEN excluded.ts ELSE metric_latest.ts END,
-		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END
-		RETURNING seq, loose`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n).Scan(&seq, &loose)
+		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END,
+		low = CASE WHEN excluded.low < metric_latest.low THEN excluded.low ELSE metric_latest.low END,
+		high = CASE WHEN excluded.high > metric_latest.high THEN excluded.high ELSE metric_latest.high END
+		RETURNING seq, loose, value`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n, nullNaN(s.low), nullNaN(s.high)).Scan(&seq, &loose, &last)
 	if err != nil {
 		return err
 	}
+	r.changes.metrics = append(r.changes.metrics, metricCell{s.key, orNaN(last), s.low, s.high})
 	if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, s.key, seq, s.n, s.data); err != nil {
 		return err
 	}
@@ -171,12 +200,17 @@ func decodeRows(rows *sql.Rows) ([]Point, error) {
 	return points, rows.Err()
 }
 
-func (st *store) history(ctx context.Context, runID, key string) ([]Point, error) {
-	rows, err := st.db.Query(ctx, "SELECT c.data FROM metric_chunk c WHERE c.run = (SELECT num FROM run WHERE id = ?) AND c.key = ? ORDER BY c.seq", runID, key)
-	if err != nil {
-		return nil, err
-	}
-	return decodeRows(rows)
+// chunks reads the points of one metric of a run, in the order they were logged, behind those of out.
+func (st *store) chunks(ctx context.Context, run int64, key string, out []Point) ([]Point, error) {
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var data sql.RawBytes
+		err := rows.Scan(&data)
+		if err == nil {
+			out, err = decodeChunk(data, out)
+		}
+		return err
+	}, "SELECT data FROM metric_chunk WHERE run = ? AND key = ? ORDER BY seq", run, key)
+	return out, err
 }
 
 // setModelMetric keeps the latest value that a run measured of a logged model; metrics of models that are not here are kept with the

@@ -12,6 +12,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 )
 
 // runRow is what a write needs to know of its run.
@@ -20,7 +21,11 @@ type runRow struct {
 	num, exp  int64
 	lifecycle Lifecycle
 	status    Status
+	changes   *update // what the transaction changes, for the search index
 }
+
+// note adds a change of a value to what the index hears of after the commit.
+func (r runRow) note(c cell) { r.changes.cells = append(r.changes.cells, c) }
 
 func (r runRow) experimentID() string { return strconv.FormatInt(r.exp, 10) }
 
@@ -36,7 +41,17 @@ func (st *store) findRun(tx *db.Tx, runID string) (runRow, error) {
 		return r, noRun(runID)
 	}
 	r.lifecycle, r.status = Lifecycle(lifecycle), Status(status)
+	r.changes = &update{exp: r.exp, run: r.num, id: runID}
+	tx.AfterCommit(func() { st.changed(r.changes) })
 	return r, err
+}
+
+// changed tells the caches what was committed.
+func (st *store) changed(u *update) {
+	st.cache.drop(u.id)
+	if u.size() > 1 || u.created != nil {
+		st.index.publish(u)
+	}
 }
 
 func (st *store) insertRun(tx *db.Tx, r *Run) error {
@@ -52,16 +67,20 @@ func (st *store) insertRun(tx *db.Tx, r *Run) error {
 	if err != nil {
 		return err
 	}
+	row := runRow{id: r.ID, num: r.num, exp: r.exp, changes: &update{}} // the tags go with the new run
 	for _, t := range r.Tags {
-		if err := st.setTag(tx, r.exp, r.num, t); err != nil {
+		if err := st.setTag(tx, row, t); err != nil {
 			return err
 		}
 	}
+	made := *r
+	tx.AfterCommit(func() { st.changed(&update{exp: made.exp, run: made.num, id: made.ID, created: &made}) })
 	return nil
 }
 
-func (st *store) setTag(tx *db.Tx, exp, num int64, t Tag) error {
-	_, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO UPDATE SET value = excluded.value", exp, num, t.Key, t.Value)
+func (st *store) setTag(tx *db.Tx, r runRow, t Tag) error {
+	_, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO UPDATE SET value = excluded.value", r.exp, r.num, t.Key, t.Value)
+	r.note(tagCell(t))
 	return err
 }
 
@@ -70,6 +89,7 @@ func (st *store) deleteTag(tx *db.Tx, r runRow, key string) error {
 	if err == nil && n == 0 {
 		return errs.NotFoundf("tracking.delete_tag", "No tag with name: %s in run with id %s", clip(key), r.id)
 	}
+	r.note(cell{ref: filter.Ref{Entity: filter.Tag, Key: key}, gone: true})
 	return err
 }
 
@@ -78,11 +98,13 @@ func (st *store) updateRun(tx *db.Tx, r runRow, ch RunChange) error {
 		if _, err := tx.Exec("UPDATE run SET status = ? WHERE num = ?", string(*ch.Status), r.num); err != nil {
 			return err
 		}
+		r.note(cell{ref: attribute("status"), text: string(*ch.Status)})
 	}
 	if ch.EndTime != nil {
 		if _, err := tx.Exec("UPDATE run SET end_at = ? WHERE num = ?", clock.Micros(*ch.EndTime), r.num); err != nil {
 			return err
 		}
+		r.note(cell{ref: attribute("end_time"), num: float64(ch.EndTime.UnixMilli()), gone: ch.EndTime.IsZero()})
 	}
 	if ch.Name == nil || *ch.Name == "" {
 		return nil
@@ -95,7 +117,8 @@ func (st *store) nameRun(tx *db.Tx, r runRow, name string) error {
 	if _, err := tx.Exec("UPDATE run SET name = ? WHERE num = ?", name, r.num); err != nil {
 		return err
 	}
-	return st.setTag(tx, r.exp, r.num, Tag{TagRunName, name})
+	r.note(cell{ref: attribute("run_name"), text: name})
+	return st.setTag(tx, r, Tag{TagRunName, name})
 }
 
 func (st *store) markRun(tx *db.Tx, r runRow, l Lifecycle, at time.Time) error {
@@ -103,6 +126,7 @@ func (st *store) markRun(tx *db.Tx, r runRow, l Lifecycle, at time.Time) error {
 		return nil
 	}
 	_, err := tx.Exec("UPDATE run SET lifecycle = ?, deleted_at = ? WHERE num = ?", string(l), clock.Micros(at), r.num)
+	r.note(cell{ref: attribute("lifecycle_stage"), text: string(l)})
 	return err
 }
 
@@ -119,7 +143,30 @@ func (st *store) insertInputs(tx *db.Tx, r runRow, inputs []DatasetInput) error 
 			return err
 		}
 	}
-	return nil
+	return st.noteInputs(tx, r)
+}
+
+// noteInputs tells the index all data inputs of a run.
+func (st *store) noteInputs(tx *db.Tx, r runRow) error {
+	rows, err := tx.Query("SELECT name, digest, context FROM run_input WHERE run = ? ORDER BY name, digest", r.num)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	var list [3][]string
+	for rows.Next() {
+		var v [3]string
+		if err := rows.Scan(&v[0], &v[1], &v[2]); err != nil {
+			return err
+		}
+		for i := range v {
+			list[i] = append(list[i], v[i])
+		}
+	}
+	for i, key := range [...]string{"name", "digest", "context"} {
+		r.note(cell{ref: filter.Ref{Entity: filter.Dataset, Key: key}, list: list[i]})
+	}
+	return rows.Err()
 }
 
 func (st *store) insertModelRefs(tx *db.Tx, r runRow, direction string, models []ModelRef) error {
@@ -155,108 +202,108 @@ func (st *store) runInfo(ctx context.Context, runID string) (Run, error) {
 }
 
 func (st *store) run(ctx context.Context, runID string) (Run, error) {
-	r, err := st.runInfo(ctx, runID)
+	runs, err := st.cachedRuns(ctx, []string{runID})
+	if err == nil && len(runs) == 0 {
+		return Run{}, noRun(runID)
+	}
 	if err != nil {
-		return r, err
+		return Run{}, err
 	}
-	one := []Run{r}
-	err = st.fill(ctx, one)
-	return one[0], err
+	return runs[0], nil
 }
 
-// fillBatch is how many runs one statement reads the values of.
-const fillBatch = 200
-
-// fill reads what was logged to runs: a few statements for each batch of them, whatever its size.
+// fill reads what was logged to runs: one statement for each table, whatever the number of runs.
 func (st *store) fill(ctx context.Context, runs []Run) error {
-	for len(runs) > 0 {
-		n := min(len(runs), fillBatch)
-		if n < fillBatch && n > 1 { // few sizes, so that the prepared statements are few: 1, 8, 40, 200
-			for _, size := range []int{40, 8, 1} {
-				if n >= size {
-					n = size
-					break
-				}
-			}
-		}
-		if err := st.fillSome(ctx, runs[:n]); err != nil {
-			return err
-		}
-		runs = runs[n:]
-	}
-	return nil
-}
-
-func (st *store) fillSome(ctx context.Context, runs []Run) error {
 	at := make(map[int64]*Run, len(runs))
-	pairs := make([]any, 0, 2*len(runs))
-	nums := make([]any, 0, len(runs))
-	// a join and not IN (VALUES ...): SQLite scans the whole table for the latter
-	wanted := "WITH wanted (exp, run) AS (VALUES (CAST(? AS BIGINT), CAST(? AS BIGINT))"
+	byExp := map[int64][]string{}
+	nums := make([]string, len(runs))
 	for i := range runs {
 		at[runs[i].num] = &runs[i]
-		pairs = append(pairs, runs[i].exp, runs[i].num)
-		nums = append(nums, runs[i].num)
-		if i > 0 {
-			wanted += ", (?, ?)"
+		nums[i] = strconv.FormatInt(runs[i].num, 10)
+		byExp[runs[i].exp] = append(byExp[runs[i].exp], nums[i])
+	}
+	for exp, some := range byExp {
+		if err := st.fillValues(ctx, exp, some, at); err != nil {
+			return err
 		}
 	}
-	wanted += ") "
-	const join = " t WHERE t.exp = w.exp AND t.run = w.run ORDER BY t.run, t.key"
-	each := func(query string, args []any, scan func(rows *sql.Rows) error) error {
-		rows, err := st.db.Query(ctx, query, args...)
+	if len(runs) == 0 {
+		return nil
+	}
+	return st.fillRefs(ctx, nums, at)
+}
+
+// fillValues reads the tags, parameters and metrics of runs of one experiment. CROSS JOIN keeps SQLite from scanning the whole table.
+func (st *store) fillValues(ctx context.Context, exp int64, nums []string, at map[int64]*Run) error {
+	from := " FROM " + st.listed("BIGINT") + " w CROSS JOIN "
+	const where = " t WHERE t.exp = ? AND t.run = w.value ORDER BY t.run, t.key"
+	var num int64
+	var key, value string
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		if err := rows.Scan(&num, &key, &value); err != nil {
+			return err
+		}
+		at[num].Tags = append(at[num].Tags, Tag{key, value})
+		return nil
+	}, "SELECT t.run, t.key, t.value"+from+"run_tag"+where, st.list(nums), exp)
+	if err != nil {
+		return err
+	}
+	err = st.scan(ctx, func(rows *sql.Rows) error {
+		if err := rows.Scan(&num, &key, &value); err != nil {
+			return err
+		}
+		at[num].Params = append(at[num].Params, Param{key, value})
+		return nil
+	}, "SELECT t.run, t.key, t.value"+from+"run_param"+where, st.list(nums), exp)
+	if err != nil {
+		return err
+	}
+	return st.scan(ctx, func(rows *sql.Rows) error {
+		var p Point
+		var v sql.NullFloat64
+		if err := rows.Scan(&num, &key, &p.Step, &p.Time, &v); err != nil {
+			return err
+		}
+		p.Value = orNaN(v)
+		at[num].Metrics = append(at[num].Metrics, Metric{Key: key, Point: p})
+		return nil
+	}, "SELECT t.run, t.key, t.step, t.ts, t.value"+from+"metric_latest"+where, st.list(nums), exp)
+}
+
+// fillRefs reads the data inputs and logged models of runs.
+func (st *store) fillRefs(ctx context.Context, nums []string, at map[int64]*Run) error {
+	from := " FROM " + st.listed("BIGINT") + " w CROSS JOIN "
+	var num int64
+	var tags string
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var d DatasetInput
+		err := rows.Scan(&num, &d.Name, &d.Digest, &d.SourceType, &d.Source, &d.Schema, &d.Profile, &d.Context, &tags)
+		if err == nil {
+			err = json.Unmarshal([]byte(tags), &d.Tags)
+		}
 		if err != nil {
 			return err
 		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			if err := scan(rows); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
+		at[num].Inputs = append(at[num].Inputs, d)
+		return nil
+	}, "SELECT t.run, t.name, t.digest, t.source_type, t.source, t.schema, t.profile, t.context, t.tags"+from+"run_input t WHERE t.run = w.value ORDER BY t.run, t.name, t.digest", st.list(nums))
+	if err != nil {
+		return err
 	}
-	var num int64
-	var err error
-	read := func(query string, args []any, dest []any, add func(r *Run)) {
-		if err == nil {
-			err = each(query, args, func(rows *sql.Rows) error {
-				if e := rows.Scan(append([]any{&num}, dest...)...); e != nil {
-					return e
-				}
-				add(at[num])
-				return nil
-			})
+	return st.scan(ctx, func(rows *sql.Rows) error {
+		var direction string
+		var m ModelRef
+		if err := rows.Scan(&num, &direction, &m.ModelID, &m.Step); err != nil {
+			return err
 		}
-	}
-	var key, value string
-	kv := []any{&key, &value}
-	read(wanted+"SELECT t.run, t.key, t.value FROM wanted w CROSS JOIN run_tag"+join, pairs, kv, func(r *Run) { r.Tags = append(r.Tags, Tag{key, value}) })
-	read(wanted+"SELECT t.run, t.key, t.value FROM wanted w CROSS JOIN run_param"+join, pairs, kv, func(r *Run) { r.Params = append(r.Params, Param{key, value}) })
-	var p Point
-	var v sql.NullFloat64
-	read(wanted+"SELECT t.run, t.key, t.step, t.ts, t.value FROM wanted w CROSS JOIN metric_latest"+join, pairs, []any{&key, &p.Step, &p.Time, &v}, func(r *Run) {
-		p.Value = orNaN(v)
-		r.Metrics = append(r.Metrics, Metric{Key: key, Point: p})
-	})
-	list := db.Placeholders(len(nums))
-	var d DatasetInput
-	var tags string
-	read("SELECT run, name, digest, source_type, source, schema, profile, context, tags FROM run_input WHERE run IN ("+list+") ORDER BY run, name, digest", nums,
-		[]any{&d.Name, &d.Digest, &d.SourceType, &d.Source, &d.Schema, &d.Profile, &d.Context, &tags}, func(r *Run) {
-			d.Tags = nil
-			_ = json.Unmarshal([]byte(tags), &d.Tags) // written by insertInputs
-			r.Inputs = append(r.Inputs, d)
-		})
-	var m ModelRef
-	read("SELECT run, direction, model_id, step FROM run_model WHERE run IN ("+list+") ORDER BY run, step, model_id", nums, []any{&key, &m.ModelID, &m.Step}, func(r *Run) {
-		if key == "input" {
-			r.ModelInputs = append(r.ModelInputs, m)
+		if direction == "input" {
+			at[num].ModelInputs = append(at[num].ModelInputs, m)
 		} else {
-			r.ModelOutputs = append(r.ModelOutputs, m)
+			at[num].ModelOutputs = append(at[num].ModelOutputs, m)
 		}
-	})
-	return err
+		return nil
+	}, "SELECT t.run, t.direction, t.model_id, t.step"+from+"run_model t WHERE t.run = w.value ORDER BY t.run, t.step, t.model_id", st.list(nums))
 }
 
 func orNaN(v sql.NullFloat64) float64 {

@@ -1,38 +1,30 @@
 package tracking
 
 import (
+	"bytes"
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 
-	"github.com/modelyard/modelyard/internal/tracking/filter"
+	"github.com/modelyard/modelyard/internal/platform/filter"
+	"github.com/modelyard/modelyard/internal/platform/page"
 )
 
-// table is what a search works on: rows by position and, for each key that the search names, one column. It is filled by a loader per
-// noun, from the store; a search never sees where a column came from.
+// table is what a search works on: rows by position and one column for each key that the search names. The column index keeps those of
+// runs; those of experiments and logged models are made for one search.
 type table struct {
 	n    int
 	cols map[filter.Ref]*column
+	id   func(row int) string // the last tie-break of every order
 }
 
-// column holds numbers or texts; multi holds several texts a row (the datasets of a run).
-type column struct {
-	nums  []float64
-	texts []string
-	multi [][]string
-	has   []bool // nil: every row has a value
+func newTable(n int, id func(row int) string) *table {
+	return &table{n: n, cols: map[filter.Ref]*column{}, id: id}
 }
 
-func newTable(n int) *table { return &table{n: n, cols: map[filter.Ref]*column{}} }
-
-func (t *table) text(ref filter.Ref, value func(i int) string) {
-	c := &column{texts: make([]string, t.n)}
-	for i := range c.texts {
-		c.texts[i] = value(i)
-	}
-	t.cols[ref] = c
-}
+func (t *table) text(ref filter.Ref, value func(i int) string) { t.cols[ref] = &column{text: value} }
 
 func (t *table) number(ref filter.Ref, value func(i int) float64) {
 	c := &column{nums: make([]float64, t.n)}
@@ -44,125 +36,118 @@ func (t *table) number(ref filter.Ref, value func(i int) float64) {
 
 // sparse adds a column whose values come one by one; rows that get none have none.
 func (t *table) sparse(ref filter.Ref) *column {
-	c := &column{has: make([]bool, t.n)}
-	switch ref.Entity {
-	case filter.Metric:
-		c.nums = make([]float64, t.n)
-	case filter.Dataset:
-		c.multi = make([][]string, t.n)
-	default:
-		c.texts = make([]string, t.n)
-	}
+	c := newColumn(ref, t.n)
 	t.cols[ref] = c
 	return c
 }
 
-func (c *column) present(i int) bool { return c.has == nil || c.has[i] }
-
-// test makes the predicate of a tree over the rows. A value that is not there passes IS NULL alone, as in SQL.
-func (t *table) test(n filter.Node) func(i int) bool {
+// match gives the rows that pass a tree. NOT is the complement: the rows that the inside does not give, so a value that is not there
+// passes NOT of every comparison but IS NULL.
+func (t *table) match(n filter.Node) bitmap {
 	switch n := n.(type) {
 	case *filter.And:
-		parts := t.tests(n.Parts)
-		return func(i int) bool {
-			for _, p := range parts {
-				if !p(i) {
-					return false
-				}
-			}
-			return true
+		out := t.match(n.Parts[0])
+		for _, p := range n.Parts[1:] {
+			out.and(t.match(p))
 		}
+		return out
 	case *filter.Or:
-		parts := t.tests(n.Parts)
-		return func(i int) bool {
-			for _, p := range parts {
-				if p(i) {
-					return true
-				}
-			}
-			return false
+		out := t.match(n.Parts[0])
+		for _, p := range n.Parts[1:] {
+			out.or(t.match(p))
 		}
+		return out
+	case *filter.Not:
+		return t.match(n.Part).not(t.n)
 	case *filter.Compare:
-		return t.testOne(n)
-	}
-	return func(int) bool { return true }
-}
-
-func (t *table) tests(nodes []filter.Node) []func(int) bool {
-	out := make([]func(int) bool, len(nodes))
-	for i, n := range nodes {
-		out[i] = t.test(n)
-	}
-	return out
-}
-
-func (t *table) testOne(c *filter.Compare) func(i int) bool {
-	col := t.cols[c.Ref]
-	switch {
-	case col == nil:
-		return func(int) bool { return c.Op == filter.IsNull }
-	case c.Op == filter.IsNull:
-		return func(i int) bool { return !col.present(i) }
-	case col.multi != nil:
-		return func(i int) bool { return slices.ContainsFunc(col.multi[i], c.TextMatches) }
-	case col.nums != nil:
-		return func(i int) bool { return col.present(i) && c.NumberMatches(col.nums[i]) }
-	}
-	known := map[string]bool{} // a text is tested once, however many rows hold it
-	return func(i int) bool {
-		if !col.present(i) {
-			return false
+		if c := t.cols[n.Ref]; c != nil {
+			return c.match(t.n, n)
 		}
-		s := col.texts[i]
-		ok, seen := known[s]
-		if !seen {
-			ok = c.TextMatches(s)
-			known[s] = ok
+		if n.Op != filter.IsNull {
+			return newBitmap(t.n)
 		}
-		return ok
 	}
+	return fullBitmap(t.n)
 }
 
-// compare orders rows by the sort keys: values that are not there come last, NaN before them, whatever the direction.
-func (t *table) compare(orders []filter.Order) func(a, b int) int {
-	cols := make([]*column, len(orders))
-	for k, o := range orders {
-		cols[k] = t.cols[o.Ref]
+// order is sort keys with their columns.
+type order struct {
+	t    *table
+	keys []sortKey
+}
+
+type sortKey struct {
+	col  *column // nil: no row has the key
+	desc bool
+}
+
+func (t *table) order(orders []filter.Order) order {
+	o := order{t: t, keys: make([]sortKey, len(orders))}
+	for k, by := range orders {
+		o.keys[k] = sortKey{t.cols[by.Ref], by.Desc}
 	}
-	return func(a, b int) int {
-		for k, o := range orders {
-			col := cols[k]
-			if col == nil {
-				continue
-			}
-			ra, rb := col.rank(a), col.rank(b)
-			c := cmp.Compare(ra, rb)
-			if c == 0 && ra == 0 {
-				if col.nums != nil {
-					c = cmp.Compare(col.nums[a], col.nums[b])
-				} else {
-					c = strings.Compare(col.texts[a], col.texts[b])
+	return o
+}
+
+func (o order) compare(a, b int) int {
+	for _, k := range o.keys {
+		if k.col == nil {
+			continue
+		}
+		if d := k.col.compare(a, b, k.desc); d != 0 {
+			return d
+		}
+	}
+	return strings.Compare(o.t.id(a), o.t.id(b))
+}
+
+// top gives the first most rows of a set in the order, after the cursor if there is one. It keeps a heap of that size with the last of
+// them on top, and walks from the newest row, which is most often among the first.
+func (o order) top(set bitmap, from *cursor, most int) []int {
+	if most <= 0 {
+		return nil
+	}
+	heap := make([]int, 0, min(most, set.count()))
+	for w := len(set) - 1; w >= 0; w-- {
+		for word := set[w]; word != 0; {
+			bit := 63 - bits.LeadingZeros64(word)
+			word &^= 1 << bit
+			row := w*64 + bit
+			switch {
+			case len(heap) == most && o.compare(row, heap[0]) > 0:
+			case from != nil && !o.after(*from, row):
+			case len(heap) < most:
+				heap = append(heap, row)
+				if len(heap) == most {
+					for i := most/2 - 1; i >= 0; i-- {
+						o.sink(heap, i)
+					}
 				}
-				if o.Desc {
-					c = -c
-				}
-			}
-			if c != 0 {
-				return c
+			default:
+				heap[0] = row
+				o.sink(heap, 0)
 			}
 		}
-		return 0
 	}
+	slices.SortFunc(heap, o.compare)
+	return heap
 }
 
-func (c *column) rank(i int) int {
-	switch {
-	case !c.present(i):
-		return 2
-	case c.nums != nil && math.IsNaN(c.nums[i]):
-		return 1
+func (o order) sink(heap []int, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
+		}
+		if child+1 < len(heap) && o.compare(heap[child+1], heap[child]) > 0 {
+			child++
+		}
+		if o.compare(heap[child], heap[i]) <= 0 {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
 	}
-	return 0
 }
 
 // cursor is where a page ended: the sort values of its last row and its id. Rows that are added or changed meanwhile do not shift the
@@ -173,86 +158,86 @@ type cursor struct {
 	ID    string `json:"i"`
 }
 
+// key is one sort value of one row, apart from the table it came from.
 type key struct {
 	Rank   int     `json:"r,omitempty"`
 	Number float64 `json:"n,omitempty"`
-	Text   string  `json:"t,omitempty"`
+	Text   []byte  `json:"t,omitempty"`
 	Inf    int     `json:"f,omitempty"` // JSON has no infinities
 }
 
-func (t *table) keys(orders []filter.Order, i int) []key {
-	out := make([]key, len(orders))
-	for k, o := range orders {
-		col := t.cols[o.Ref]
-		if col == nil {
-			continue
-		}
-		out[k].Rank = col.rank(i)
-		switch {
-		case out[k].Rank != 0:
-		case col.nums == nil:
-			out[k].Text = col.texts[i]
-		case math.IsInf(col.nums[i], 0):
-			out[k].Inf = 1
-			if col.nums[i] < 0 {
-				out[k].Inf = -1
-			}
-		default:
-			out[k].Number = col.nums[i]
-		}
+// sortedText is how much of a text counts in a sort, in bytes, so that a page token stays short.
+const sortedText = 256
+
+func (k key) number() float64 {
+	if k.Inf != 0 {
+		return math.Inf(k.Inf)
+	}
+	return k.Number
+}
+
+func (k key) compare(with key, desc bool) int {
+	if d := cmp.Compare(k.Rank, with.Rank); d != 0 || k.Rank != rankValue {
+		return d
+	}
+	if d := cmp.Compare(k.number(), with.number()); d != 0 {
+		return sign(d, desc)
+	}
+	return sign(bytes.Compare(k.Text, with.Text), desc)
+}
+
+// at gives a row's sort values.
+func (o order) at(row int) []key {
+	out := make([]key, len(o.keys))
+	for k := range o.keys {
+		out[k] = o.keys[k].at(row)
 	}
 	return out
 }
 
-// after reports whether row i comes after the cursor's row; id gives the last tie-break, ascending.
-func (t *table) after(orders []filter.Order, c cursor, i int, id string) bool {
-	for k, o := range orders {
-		col := t.cols[o.Ref]
-		if col == nil || k >= len(c.Keys) {
-			continue
+func (s sortKey) at(row int) (k key) {
+	if s.col == nil {
+		return key{Rank: rankAbsent}
+	}
+	if k.Rank = s.col.rank(row); k.Rank != rankValue {
+		return k
+	}
+	if s.col.nums == nil {
+		k.Text = []byte(s.col.textAt(row))
+		return k
+	}
+	switch v := s.col.nums[row]; {
+	case math.IsInf(v, 1):
+		k.Inf = 1
+	case math.IsInf(v, -1):
+		k.Inf = -1
+	default:
+		k.Number = v
+	}
+	return k
+}
+
+// after reports whether a row comes after the cursor's.
+func (o order) after(c cursor, row int) bool {
+	for k, by := range o.keys {
+		if k >= len(c.Keys) {
+			break
 		}
-		want := c.Keys[k]
-		r := col.rank(i)
-		d := cmp.Compare(r, want.Rank)
-		if d == 0 && r == 0 {
-			if col.nums != nil {
-				f := want.Number
-				if want.Inf != 0 {
-					f = math.Inf(want.Inf)
-				}
-				d = cmp.Compare(col.nums[i], f)
-			} else {
-				d = strings.Compare(col.texts[i], want.Text)
-			}
-			if o.Desc {
-				d = -d
-			}
-		}
-		if d != 0 {
+		if d := by.at(row).compare(c.Keys[k], by.desc); d != 0 {
 			return d > 0
 		}
 	}
-	return id > c.ID
+	return o.t.id(row) > c.ID
 }
 
-// page filters, sorts and cuts: the positions of the rows of one page, and whether more follow.
-func (t *table) page(n filter.Node, orders []filter.Order, from *cursor, limit int, id func(i int) string) (rows []int, more bool) {
-	pass := t.test(n)
-	order := t.compare(orders)
-	full := func(a, b int) int {
-		if c := order(a, b); c != 0 {
-			return c
-		}
-		return strings.Compare(id(a), id(b))
+// page filters, sorts and cuts: the rows of one page, and the token of the next, which is empty at the end.
+func (t *table) page(n filter.Node, orders []filter.Order, from *cursor, limit int, mark string) (rows []int, next string) {
+	by := t.order(orders)
+	rows = by.top(t.match(n), from, limit+1)
+	if len(rows) <= limit {
+		return rows, ""
 	}
-	for i := range t.n {
-		if pass(i) && (from == nil || t.after(orders, *from, i, id(i))) {
-			rows = append(rows, i)
-		}
-	}
-	slices.SortFunc(rows, full)
-	if len(rows) > limit {
-		return rows[:limit], true
-	}
-	return rows, false
+	rows = rows[:limit]
+	last := rows[limit-1]
+	return rows, page.Encode(cursor{mark, by.at(last), t.id(last)})
 }

@@ -95,20 +95,34 @@ func (f *Files) Put(ctx context.Context, root, p string, r io.Reader) (File, err
 	if err != nil {
 		return File{}, err
 	}
+	defer f.store.Settle(d)
 	file := File{Path: p, Size: n, Digest: d, CreatedAt: f.clock.Now()}
 	err = f.db.Write(ctx, func(tx *db.Tx) error { return f.Link(tx, root, file) })
 	return file, err
 }
 
 // Link names contents that are stored already, inside the caller's transaction. It returns Conflict when the path is a folder of another
-// file's path, or leads through a file: such a pair could not lie in one folder on a disk.
+// file's path, or leads through a file: such a pair could not lie in one folder on a disk. NotFound when the contents were removed
+// meanwhile: they are held before the look, so they stay until the transaction ends.
 func (f *Files) Link(tx *db.Tx, root string, file File) error {
 	if err := f.checkPlace(tx, root, file.Path); err != nil {
+		return err
+	}
+	if err := f.hold(tx, file.Digest); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`INSERT INTO file (root, path, digest, size, created_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (root, path) DO UPDATE SET digest = excluded.digest, size = excluded.size, created_at = excluded.created_at`,
 		root, file.Path, string(file.Digest), file.Size, clock.Micros(file.CreatedAt))
+	return err
+}
+
+// hold keeps contents until the transaction that names them has ended.
+func (f *Files) hold(tx *db.Tx, d Digest) error {
+	err := f.store.Hold(d)
+	if err == nil {
+		tx.AfterCommit(func() { f.store.Settle(d) })
+	}
 	return err
 }
 
@@ -255,12 +269,33 @@ func (f *Files) Snapshot(tx *db.Tx, from, dir, to string) (int64, error) {
 		return 0, err
 	}
 	now := clock.Micros(f.clock.Now())
+	if err := f.holdAll(tx, from); err != nil {
+		return 0, err
+	}
 	if dir == "" {
 		return tx.Exec("INSERT INTO file (root, path, digest, size, created_at) SELECT ?, path, digest, size, CAST(? AS BIGINT) FROM file WHERE root = ?", to, now, from)
 	}
 	n := utf8.RuneCountInString(dir) + 1
 	return tx.Exec(`INSERT INTO file (root, path, digest, size, created_at)
 		SELECT ?, substr(path, CAST(? AS INTEGER)), digest, size, CAST(? AS BIGINT) FROM file WHERE root = ? AND substr(path, 1, CAST(? AS INTEGER)) = ?`, to, n+1, now, from, n, dir+"/")
+}
+
+func (f *Files) holdAll(tx *db.Tx, root string) error {
+	rows, err := tx.Query("SELECT DISTINCT digest FROM file WHERE root = ?", root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var d string
+		if err := rows.Scan(&d); err != nil {
+			return err
+		}
+		if err := f.hold(tx, Digest(d)); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Materialize writes all files of a root below a new folder, verified. The folder must not exist; it appears only when complete.

@@ -7,12 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -37,16 +36,35 @@ func (d Digest) Valid() bool {
 
 // Store keeps contents by digest. Contents never change.
 type Store interface {
-	// Put stores all of r durably and gives its digest and size in bytes.
+	// Put stores all of r durably and gives its digest and size in bytes. It leaves a hold, see Hold, that Settle or an hour ends.
 	Put(ctx context.Context, r io.Reader) (Digest, int64, error)
-	// Open reads contents; what is read is checked, and reading to the end of altered contents gives an error instead of io.EOF.
+	// Open reads contents; what is read is checked: altered contents give an error, never all of their bytes.
 	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
-	// Delete removes contents; removing what is not there is no error.
-	Delete(ctx context.Context, d Digest) error
+	// Hold keeps contents that are about to be named from being reaped. NotFound when they are not there.
+	Hold(d Digest) error
+	// Settle ends one hold: the contents have their name now, or will get none.
+	Settle(d Digest)
+	// Reaping is called before a reaper looks for names, and done when it is through.
+	Reaping() (done func())
+	// Reap removes contents that no name refers to, unless they are held; it gives the bytes that became free.
+	Reap(ctx context.Context, d Digest) (freed int64, removed bool, err error)
+	// Shard lists the contents whose digest begins with these two hex digits.
+	Shard(ctx context.Context, prefix string) ([]Content, error)
 }
 
-// Local is a Store in a folder.
-type Local struct{ root *os.Root }
+// Content is what a Store keeps under a digest.
+type Content struct {
+	Digest Digest
+	Size   int64 // bytes
+}
+
+// Local is a Store in a folder. One process uses the folder at a time.
+type Local struct {
+	root    *os.Root
+	holds   holds
+	checked checked
+	damaged atomic.Pointer[func(Digest)]
+}
 
 // OpenLocal opens or makes the folder.
 func OpenLocal(dir string) (*Local, error) {
@@ -60,8 +78,13 @@ func OpenLocal(dir string) (*Local, error) {
 	if err := root.MkdirAll("tmp", 0o700); err != nil {
 		return nil, fail("blob.open", err)
 	}
-	return &Local{root: root}, sweep(root)
+	l := &Local{root: root}
+	l.holds.init()
+	return l, sweep(root)
 }
+
+// OnDamage makes fn hear of contents that are not what they were when they were stored, each time they are read. fn must not block.
+func (l *Local) OnDamage(fn func(Digest)) { l.damaged.Store(&fn) }
 
 // sweep removes what uploads that never finished left behind.
 func sweep(root *os.Root) error {
@@ -113,8 +136,9 @@ func (l *Local) Put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 		return "", 0, fail("blob.put", err)
 	}
 	d := Digest(hex.EncodeToString(h.Sum(nil)))
+	l.holds.add(d) // before the look: what is there now stays there
 	dir, name := place(d)
-	if _, err := l.root.Stat(name); err == nil {
+	if st, err := l.root.Stat(name); err == nil && st.Size() == n && !l.checked.mend(d) {
 		return d, n, nil // the same contents are there already
 	}
 	if err := l.root.MkdirAll(dir, 0o700); err != nil {
@@ -138,65 +162,8 @@ func (l *Local) syncDir(dir string) error {
 	return nil
 }
 
-// Open implements Store.
-func (l *Local) Open(_ context.Context, d Digest) (io.ReadSeekCloser, error) {
-	if !d.Valid() {
-		return nil, errs.Invalidf("blob.open", "%q is not a SHA-256 digest", string(d))
-	}
-	_, name := place(d)
-	f, err := l.root.Open(name)
-	if err != nil {
-		return nil, fail("blob.open", err)
-	}
-	return &verified{f: f, want: d, h: sha256.New()}, nil
-}
-
-// Delete implements Store.
-func (l *Local) Delete(_ context.Context, d Digest) error {
-	if !d.Valid() {
-		return errs.Invalidf("blob.delete", "%q is not a SHA-256 digest", string(d))
-	}
-	_, name := place(d)
-	if err := l.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail("blob.delete", err)
-	}
-	return nil
-}
-
 // Close gives the folder back.
 func (l *Local) Close() error { return l.root.Close() }
-
-// verified hashes while it is read from start to end; a reader that seeks reads unverified ranges.
-type verified struct {
-	f      *os.File
-	want   Digest
-	h      hash.Hash
-	seeked bool
-}
-
-func (v *verified) Read(p []byte) (int, error) {
-	n, err := v.f.Read(p)
-	if v.seeked {
-		return n, err
-	}
-	v.h.Write(p[:n])
-	if errors.Is(err, io.EOF) && Digest(hex.EncodeToString(v.h.Sum(nil))) != v.want {
-		return n, errs.E(errs.Internal, "blob.read", fmt.Sprintf("contents %.12s are damaged on disk", v.want), nil).WithHint("restore them from a backup")
-	}
-	return n, err
-}
-
-func (v *verified) Seek(offset int64, whence int) (int64, error) {
-	pos, err := v.f.Seek(offset, whence)
-	v.seeked = true
-	if err == nil && pos == 0 { // back at the start: verify again
-		v.seeked = false
-		v.h.Reset()
-	}
-	return pos, err
-}
-
-func (v *verified) Close() error { return v.f.Close() }
 
 type ctxReader struct {
 	ctx context.Context

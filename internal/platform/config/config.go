@@ -31,11 +31,13 @@ type Config struct {
 	PublicURL    string        `key:"public_url" doc:"Address under which users reach this server, for links; empty for http://LISTEN."`
 	PrivateCalls bool          `key:"private_calls" doc:"Let webhooks call private and loopback addresses. A server on a loopback address may always; metadata services are never called."`
 	MaxUpload    int64         `key:"max_upload_mb" doc:"Largest artifact or dataset upload, in MiB."`
+	TrashDays    int64         `key:"trash_days" doc:"Days that deleted things can be brought back before the daily purge removes them; 0 to keep them until somebody purges."`
+	RawLogDays   int64         `key:"raw_log_days" doc:"Days that raw segments of the prediction log are kept once they are sealed to Parquet; 0 to keep them for ever."`
 }
 
 // Default is the configuration without any file, variable or flag.
 func Default() Config {
-	return Config{DataDir: "modelyard-data", Listen: "127.0.0.1:5000", LogLevel: "info", LogFormat: "text", MaxUpload: 10240}
+	return Config{DataDir: "modelyard-data", Listen: "127.0.0.1:5000", LogLevel: "info", LogFormat: "text", MaxUpload: 10240, TrashDays: 30, RawLogDays: 90}
 }
 
 // Key describes one setting.
@@ -173,7 +175,11 @@ func (c Config) Values() map[string]string {
 	return out
 }
 
-const minToken = 16
+const (
+	minToken   = 16
+	maxDays    = 36500
+	minRawDays = 31 // the window of labels, and a day
+)
 
 func (c Config) validate(p *errs.Collector) {
 	if c.DataDir == "" {
@@ -197,6 +203,12 @@ func (c Config) validate(p *errs.Collector) {
 	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		p.Add("log_format", "%q: expected text or json", c.LogFormat)
+	}
+	if c.TrashDays < 0 || c.TrashDays > maxDays {
+		p.Add("trash_days", "expected 0 to %d", maxDays)
+	}
+	if c.RawLogDays < 0 || c.RawLogDays > maxDays || c.RawLogDays > 0 && c.RawLogDays < minRawDays {
+		p.Add("raw_log_days", "expected 0, or %d to %d: labels may come for %d days", minRawDays, maxDays, minRawDays)
 	}
 	if c.MaxUpload < 1 {
 		p.Add("max_upload_mb", "expected at least 1")

@@ -48,6 +48,8 @@ type Error struct {
 	Hint    string
 	Fields  []Field
 	Err     error
+
+	public bool
 }
 
 // E makes an error of a kind; err may be nil.
@@ -63,6 +65,18 @@ func Invalidf(op, format string, args ...any) *Error {
 // NotFoundf is E(NotFound, op, ...) with a formatted message.
 func NotFoundf(op, format string, args ...any) *Error {
 	return E(NotFound, op, fmt.Sprintf(format, args...), nil)
+}
+
+// Public lets clients see the message of an Internal error: the fault is ours and they can do something about it.
+func (e *Error) Public() *Error {
+	e.public = true
+	return e
+}
+
+// IsPublic reports whether the first Error in the chain is told to clients though it is Internal.
+func IsPublic(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.public
 }
 
 // WithHint adds the next step and returns the same error.

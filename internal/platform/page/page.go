@@ -9,7 +9,7 @@ import (
 )
 
 // MaxToken is the longest page token that is read, in bytes.
-const MaxToken = 4096
+const MaxToken = 16 << 10
 
 // Encode makes a token of a cursor.
 func Encode(cursor any) string {

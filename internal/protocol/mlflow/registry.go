@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/registry"
-	"github.com/modelyard/modelyard/internal/tracking/filter"
 )
 
 // Two tags of MLflow's: a prompt is a registered model that has isPrompt, and no files.
@@ -134,38 +134,17 @@ type registeredList struct {
 	Next   string       `json:"next_page_token,omitempty"`
 }
 
-func registeredSchema() filter.Schema {
-	return filter.Schema{
-		Attributes: map[string]filter.AttributeType{registry.FieldName: filter.Listed, registry.FieldCreated: filter.Number, registry.FieldUpdated: filter.Number},
-		Aliases:    map[string]string{"timestamp": registry.FieldUpdated},
-		Entities:   []filter.Entity{filter.Tag},
-	}
-}
-
-func versionSchema() filter.Schema {
-	s := registeredSchema()
-	s.Attributes[registry.FieldRunID] = filter.Listed
-	s.Attributes[registry.FieldSource] = filter.Listed
-	s.Attributes[registry.FieldModelID] = filter.Listed
-	s.Attributes[registry.FieldNumber] = filter.Number
-	s.Attributes[registry.FieldStage] = filter.Listed
-	s.Aliases["source_path"] = registry.FieldSource
-	s.Aliases["version"] = registry.FieldNumber
-	s.Aliases["current_stage"] = registry.FieldStage
-	return s
-}
-
 // registryQuery translates a search. Prompts are left out unless the filter asks about them.
-func registryQuery(in *searchRegistryIn, s filter.Schema, most int) (registry.Query, error) {
+func registryQuery(in *searchRegistryIn, d filter.Dialect, most int) (registry.Query, error) {
 	q := registry.Query{PageToken: in.PageToken, PageSize: min(int(in.Max), 10_000)}
 	if err := checkMax(in.Max, most); err != nil {
 		return q, err
 	}
-	tree, err := filter.Parse(in.Filter, s)
-	if err != nil {
+	var err error
+	if q.Filter, err = filter.Parse(in.Filter, d); err != nil {
 		return q, err
 	}
-	orders, err := filter.ParseOrder(in.OrderBy, s)
+	orders, err := filter.ParseOrder(in.OrderBy, d)
 	if err != nil {
 		return q, err
 	}
@@ -173,51 +152,40 @@ func registryQuery(in *searchRegistryIn, s filter.Schema, most int) (registry.Qu
 		q.OrderBy = append(q.OrderBy, registry.Order{Field: o.Ref.Key, Desc: o.Desc})
 	}
 	prompts := false
-	terms, err := conjunction(tree)
-	for _, c := range terms {
-		w := registry.Condition{Field: c.Ref.Key, Op: registry.Op(c.Op), Value: c.Text, Values: c.List, Number: int64(c.Number)}
-		switch {
-		case c.Ref.Entity == filter.Tag:
-			w.Field, w.Key = registry.FieldTag, c.Ref.Key
-			if c.Ref.Key == isPrompt {
-				prompts = true
-				if c.Op == filter.Ne { // the clients' way to say "no prompts", also of models without the tag
-					w.Op = registry.IsNot
-				}
-			}
-		case w.Field == registry.FieldCreated || w.Field == registry.FieldUpdated:
-			w.Number *= 1000 // clients count milliseconds
-		}
-		q.Where = append(q.Where, w)
-	}
+	filter.Walk(q.Filter, func(c *filter.Compare) { prompts = prompts || aboutPrompts(c) })
+	q.Filter = withoutTag(q.Filter)
 	if !prompts {
 		q.Where = append(q.Where, registry.Condition{Field: registry.FieldTag, Key: isPrompt, Op: registry.IsNot, Value: "true"})
 	}
-	return q, err
+	return q, nil
 }
 
-func conjunction(n filter.Node) ([]*filter.Compare, error) {
+func aboutPrompts(c *filter.Compare) bool { return c.Ref.Entity == filter.Tag && c.Ref.Key == isPrompt }
+
+// withoutTag makes the clients' way to say "no prompts", is_prompt != 'true', hold for models without the tag too.
+func withoutTag(n filter.Node) filter.Node {
 	switch n := n.(type) {
-	case nil:
-		return nil, nil
-	case *filter.Compare:
-		return []*filter.Compare{n}, nil
 	case *filter.And:
-		var out []*filter.Compare
-		for _, p := range n.Parts {
-			some, err := conjunction(p)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, some...)
+		for i := range n.Parts {
+			n.Parts[i] = withoutTag(n.Parts[i])
 		}
-		return out, nil
+	case *filter.Or:
+		for i := range n.Parts {
+			n.Parts[i] = withoutTag(n.Parts[i])
+		}
+	case *filter.Not:
+		n.Part = withoutTag(n.Part)
+	case *filter.Compare:
+		if aboutPrompts(n) && n.Op == filter.Ne {
+			n.Op = filter.Eq
+			return &filter.Not{Part: n}
+		}
 	}
-	return nil, errs.Invalidf("mlflow.registry", "the filter is not valid: models are searched with AND alone").WithField("filter", "expected comparisons joined by AND")
+	return n
 }
 
 func (e *Edge) searchRegistered(ctx context.Context, in *searchRegistryIn) (registeredList, error) {
-	q, err := registryQuery(in, registeredSchema(), 1000)
+	q, err := registryQuery(in, registry.ModelDialect(), 1000)
 	if err != nil {
 		return registeredList{}, err
 	}

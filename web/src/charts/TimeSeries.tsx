@@ -134,7 +134,7 @@ function Plot(props: TimeSeriesProps & { height: number; onCanvas: (c: HTMLCanva
   )
 }
 
-function Tip({ x, series, time, xLabel, format = num, height, pointer, width }: TimeSeriesProps & { height: number; pointer: Pointer; width: number }) {
+function Tip({ x, series, time, xLabel, format = num, height, pointer, width, events = [] }: TimeSeriesProps & { height: number; pointer: Pointer; width: number }) {
   const at = x[pointer.index]
   if (at === undefined) return null
   const shown = series
@@ -146,6 +146,7 @@ function Tip({ x, series, time, xLabel, format = num, height, pointer, width }: 
   const edge = pointer.high ? { bottom: Math.min(24, height / 5) } : { top: 0 }
   return (
     <div className="tip" style={{ ...side, ...edge }}>
+      {events.filter((e) => e.label && Math.abs(e.x - at) <= ((x.at(-1) ?? 0) - (x[0] ?? 0)) / 100).slice(-4).map((e, i) => <div key={i} className={e.tone === 'bad' ? 'text-bad' : 'text-2'}>{e.label}</div>)}
       <div className="text-3">{xLabel ? xLabel(at) : time ? absolute(at * 1000) : `step ${num(at)}`}</div>
       {shown.map(({ s, v }) => (
         <div className="tr" key={s.id}>
@@ -187,7 +188,7 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
     width,
     height: now.height,
     legend: { show: false },
-    padding: [8, 16, now.hideX ? 6 : 0, 0],
+    padding: [() => (latest.current.events?.some((e) => e.label) ? 20 : 8), () => limitRoom(latest.current, width), now.hideX ? 6 : 0, 0],
     cursor: {
       y: false,
       points: { show: (u, i) => cursorDot(u, i, latest.current.series[i - 1]?.quiet ?? false, color('var(--raised)')) },
@@ -348,46 +349,44 @@ function underlay(u: uPlot, p: TimeSeriesProps, color: (name: string) => string)
   ctx.restore()
 }
 
-/** Words of limits and events, over the lines, each on a pale ground of its own and never on another. */
+const measure = (text: string) => Math.ceil(text.length * 6.1)
+
+/** Width right of the plot, in px, that the words of its limits need; they stand there instead of on the lines. */
+function limitRoom(p: TimeSeriesProps, width: number): number {
+  const words = (p.limits ?? []).map((l) => measure(l.label))
+  return words.length === 0 ? 16 : Math.min(Math.max(...words) + 10, width / 3)
+}
+
+/** Words of limits right of the plot beside their line, words of events in a row above it; none lies on a line or on another. */
 function labels(u: uPlot, p: TimeSeriesProps, color: (name: string) => string): void {
   const { ctx, bbox } = u
   const ratio = devicePixelRatio
-  const taken: { x1: number; x2: number; y1: number; y2: number }[] = []
   ctx.save()
   ctx.font = font.replace('11px', `${11 * ratio}px`)
   ctx.textBaseline = 'middle'
-  const place = (text: string, spots: readonly { x: number; y: number }[], tone: string) => {
-    const w = ctx.measureText(text).width
-    const h = 13 * ratio
-    for (const { x, y } of spots) {
-      const box = { x1: x - 2 * ratio, x2: x + w + 2 * ratio, y1: y - h / 2, y2: y + h / 2 }
-      if (box.x1 < bbox.left - ratio || box.x2 > bbox.left + bbox.width + 3 * ratio || box.y1 < bbox.top - 4 * ratio || box.y2 > bbox.top + bbox.height) continue
-      if (taken.some((t) => t.x1 < box.x2 && t.x2 > box.x1 && t.y1 < box.y2 && t.y2 > box.y1)) continue
-      taken.push(box)
-      ctx.globalAlpha = 0.8
-      ctx.fillStyle = color('var(--raised)')
-      ctx.fillRect(box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
-      ctx.globalAlpha = 1
-      ctx.fillStyle = tone
-      ctx.textAlign = 'left'
-      ctx.fillText(text, x, y)
-      return
-    }
-  }
-  const gap = 5 * ratio
-  for (const event of p.events ?? []) {
+  ctx.textAlign = 'left'
+  const right = bbox.left + bbox.width
+  const taken: [number, number][] = []
+  const row = bbox.top - 9 * ratio
+  const gap = 4 * ratio
+  // The last event is the one that explains what is there now, so it is placed first.
+  for (const event of [...(p.events ?? [])].reverse()) {
     const x = u.valToPos(event.x, 'x', true)
-    if (x < bbox.left || x > bbox.left + bbox.width || !event.label) continue
+    if (x < bbox.left || x > right || !event.label) continue
     const w = ctx.measureText(event.label).width
-    const sides = event.tone === 'bad' ? [x + gap, x - gap - w] : [x - gap - w, x + gap]
-    place(event.label, [0, 1, 2].flatMap((row) => sides.map((at) => ({ x: at, y: bbox.top + (5 + row * 14) * ratio }))), color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-2)'))
+    const at = Math.max(bbox.left, Math.min(x - w / 2, right + (u.width * ratio - right) - w - 2 * ratio))
+    if (taken.some(([from, to]) => at < to + gap && at + w > from - gap)) continue
+    taken.push([at, at + w])
+    ctx.fillStyle = color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-2)')
+    ctx.fillText(event.label, at, row)
   }
-  for (const limit of p.limits ?? []) {
-    const y = u.valToPos(limit.value, 'y', true)
-    if (y < bbox.top - 1 || y > bbox.top + bbox.height) continue
-    const w = ctx.measureText(limit.label).width
-    const rows = [y - 8 * ratio, y + 8 * ratio]
-    place(limit.label, [...rows.map((at) => ({ x: bbox.left + bbox.width - w, y: at })), ...rows.map((at) => ({ x: bbox.left + 4 * ratio, y: at }))], color(limit.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)'))
+  const inside = (p.limits ?? []).map((l) => ({ ...l, y: u.valToPos(l.value, 'y', true) })).filter((l) => l.y >= bbox.top - 1 && l.y <= bbox.top + bbox.height + 1)
+  let floor = bbox.top + bbox.height - 2 * ratio
+  for (const limit of inside.sort((x, y) => y.y - x.y)) {
+    const at = Math.min(limit.y, floor)
+    floor = at - 13 * ratio
+    ctx.fillStyle = color(limit.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)')
+    ctx.fillText(limit.label, right + 6 * ratio, at)
   }
   ctx.restore()
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { align, alongEdges, averages, axisBounds, csv, evenEdges, extent, nearest, outline, seriesStyle, shares, smooth, thin, ticks } from './maths'
 import { walk } from './walk'
-import { layout } from './dag'
+import { backEdges, layout } from './dag'
 
 it('colours eight series, then dashes', () => {
   expect(seriesStyle(0)).toEqual({ color: 'var(--c1)', dash: false })
@@ -123,5 +123,23 @@ describe('graphs', () => {
     expect(at.get('a')!.x).toBeLessThan(at.get('b')!.x)
     expect(at.get('b')!.x).toBeLessThan(at.get('d')!.x)
     expect(at.get('b')!.y).not.toBe(at.get('c')!.y)
+  })
+})
+
+describe('a loop of origins and consequences', () => {
+  const nodes = ['data', 'run', 'v1', 'endpoint', 'alert', 'retraining'].map((id) => ({ id, width: 100, height: 40 }))
+  const edge = (from: string, to: string) => ({ from, to })
+  const edges = [edge('data', 'run'), edge('run', 'v1'), edge('v1', 'endpoint'), edge('endpoint', 'alert'), edge('alert', 'retraining'), edge('retraining', 'run')]
+
+  it('is cut where it returns to what is before the root', () => {
+    expect([...backEdges(edges, 'v1')]).toEqual([edge('alert', 'retraining')])
+    expect(backEdges(edges, undefined).size).toBe(0)
+    expect(backEdges(edges.slice(0, 5), 'v1').size).toBe(0)
+  })
+
+  it('is drawn with every other edge from left to right', () => {
+    const back = backEdges(edges, 'v1')
+    const at = new Map(layout(nodes, edges, true, back).map((p) => [p.id, p.x]))
+    for (const e of edges) if (!back.has(e)) expect(at.get(e.from)!).toBeLessThan(at.get(e.to)!)
   })
 })

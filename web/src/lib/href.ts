@@ -14,6 +14,8 @@ export const href = {
   compare: (runs: readonly string[]) => `/compare?runs=${runs.map(seg).join(',')}`,
   models: '/models',
   model: (name: string, version?: string | number, tab?: string) => at(`/models/${seg(name)}`, { version, tab }),
+  prompts: '/prompts',
+  prompt: (name: string, version?: string | number, tab?: string) => at(`/prompts/${seg(name)}`, { version, tab }),
   datasets: '/datasets',
   dataset: (name: string, version?: string | number) => at(`/datasets/${seg(name)}`, { version }),
   endpoints: '/endpoints',

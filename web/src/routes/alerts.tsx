@@ -41,12 +41,12 @@ function mark(a: Alert): { kind: ShapeKind; word: string } {
 
 const columns: Column<Alert>[] = [
   { id: 'state', header: 'State', cell: (a) => { const m = mark(a); return <Status kind={m.kind}>{m.word}</Status> }, width: 130 },
-  { id: 'title', header: 'Alert', cell: (a) => <span><b>{a.title}</b>{a.reason && <span className="text-2 text-sm block max-w-[560px] clip" title={a.reason}>{a.reason}</span>}</span> },
-  { id: 'endpoint', header: 'About', cell: (a) => a.endpoint ? <Go className="link" to={href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {})}>{a.endpoint}</Go> : a.subject?.startsWith('pipeline:') ? <Go className="link" to={href.pipeline(a.subject.slice(9))}>{a.subject.slice(9)}</Go> : a.subject, width: 150 },
-  { id: 'kind', header: 'Kind', cell: (a) => words(a.kind), width: 110 },
-  { id: 'count', header: 'Seen', num: true, cell: (a) => (a.count && a.count > 1 ? `${a.count} times` : 'once'), width: 90 },
-  { id: 'opened', header: 'Opened', cell: (a) => <Time at={a.opened_at} />, width: 110 },
-  { id: 'lasted', header: 'Lasted', num: true, cell: (a) => <Took from={a.opened_at} to={a.resolved_at} />, width: 110 },
+  { id: 'title', header: 'Alert', cell: (a) => <span className="block clip"><b title={a.title}>{a.title}</b>{a.reason && <span className="text-2 text-sm block clip" title={a.reason}>{a.reason}</span>}</span> },
+  { id: 'endpoint', header: 'About', width: 130, from: 600, cell: (a) => a.endpoint ? <Go className="link" to={href.monitor(a.endpoint, a.window_id ? { window: a.window_id } : {})}>{a.endpoint}</Go> : a.subject?.startsWith('pipeline:') ? <Go className="link" to={href.pipeline(a.subject.slice(9))}>{a.subject.slice(9)}</Go> : a.subject },
+  { id: 'kind', header: 'Kind', cell: (a) => words(a.kind), width: 110, from: 940 },
+  { id: 'count', header: 'Seen', num: true, cell: (a) => (a.count && a.count > 1 ? `${a.count} times` : 'once'), width: 90, from: 840 },
+  { id: 'opened', header: 'Opened', cell: (a) => <Time at={a.opened_at} />, width: 110, from: 480 },
+  { id: 'lasted', header: 'Lasted', num: true, cell: (a) => <Took from={a.opened_at} to={a.resolved_at} />, width: 110, from: 720 },
 ]
 
 export function Alerts(): ReactNode {
@@ -72,7 +72,7 @@ export function Alerts(): ReactNode {
               <Load query={query} what="the alerts" skeleton={<Skeleton rows={5} />}>
                 {() => shown.length === 0
                   ? <Empty title={state === 'open' ? 'No alert is open' : 'No alert here'} link={<Go className="link" to={href.monitors}>See the monitors</Go>}>A monitor opens one when a verdict reaches breach, and resolves it when the windows are fine again.</Empty>
-                  : <DataTable label="Alerts" columns={columns} rows={shown} rowKey={(a) => a.id} focused={search.alert} onOpen={(a) => set({ alert: a.id })} />}
+                  : <DataTable fixed label="Alerts" columns={columns} rows={shown} rowKey={(a) => a.id} focused={search.alert} onOpen={(a) => set({ alert: a.id })} />}
               </Load>
             </section>
           </div>
@@ -104,7 +104,7 @@ function AlertDrawer({ alert: a, onClose }: { alert: Alert; onClose: () => void 
       {a.reason && <div className="ds"><p>{a.reason}</p></div>}
       {(a.features?.length ?? 0) > 0 && <div className="ds"><div className="sec">Outside their limits</div><table className="tbl dense"><tbody>{a.features!.map((f) => <tr key={f.name}><td className="!pl-0">{a.endpoint ? <Go className="link" to={href.monitor(a.endpoint, { feature: f.name, ...(a.window_id ? { window: a.window_id } : {}) })}>{f.name}</Go> : f.name}</td><td className="num strong">{num(f.statistic)}</td><td className="num text-3 !pr-0">limit {num(f.threshold)}</td></tr>)}</tbody></table></div>}
       <div className="ds"><KeyValues items={[
-        ['Endpoint', a.endpoint ? <Go key="e" className="link" to={href.endpoint(a.endpoint)}>{a.endpoint}</Go> : ''], ['Evidence', a.endpoint && a.window_id ? <Go key="w" className="link" to={href.monitor(a.endpoint, { window: a.window_id })}>the window</Go> : ''], ['Data until', a.event_time ? absolute(a.event_time) : ''],
+        ['Kind', words(a.kind)], ['Lasted', <Took key="l" from={a.opened_at} to={a.resolved_at} />], ['Endpoint', a.endpoint ? <Go key="e" className="link" to={href.endpoint(a.endpoint)}>{a.endpoint}</Go> : ''], ['Evidence', a.endpoint && a.window_id ? <Go key="w" className="link" to={href.monitor(a.endpoint, { window: a.window_id })}>the window</Go> : ''], ['Data until', a.event_time ? absolute(a.event_time) : ''],
         ['Seen', a.count ? plural(a.count, 'time') : ''], ['Acknowledged', a.acknowledged_at ? <Time key="a" at={a.acknowledged_at} /> : ''], ['By', a.acknowledged_by ? who(a.acknowledged_by).name : ''], ['Note', a.note], ['Resolved', a.resolved_at ? <Time key="r" at={a.resolved_at} /> : ''], ['Because', a.resolved_reason],
       ]} /></div>
       {retraining && <div className="ds"><div className="sec">What it started</div><KeyValues items={[['Retraining', words(retraining.outcome || retraining.state)], ['Pipeline run', retraining.pipeline_run_id ? <span key="p" className="mono">{shortId(retraining.pipeline_run_id)}</span> : ''], ['Challenger', retraining.challenger ? `v${retraining.challenger}` : ''], ['Reason', retraining.reason]]} /></div>}

@@ -100,14 +100,14 @@ function Profile({ v, before, open, onOpen }: { v: DatasetVersion; before: Datas
   const changes = new Map((before ? schemaDiff(before.columns, v.columns) : []).map((c) => [c.name, c]))
   const show = (x: unknown) => (typeof x === 'number' ? num(x) : x === null || x === undefined ? '' : /^\d{4}-\d\d-\d\dT/.test(String(x)) ? String(x).slice(0, 10) : String(x))
   const columns: Column<DatasetVersion['columns'][number]>[] = [
-    { id: 'name', header: 'Column', width: 200, cell: (c) => <span className="flex items-center gap-1.5 min-w-0"><ChevronRight size={12} className="text-3 flex-none" style={{ rotate: c.name === open ? '90deg' : '0deg' }} /><span className="mono clip">{c.name}</span>{c.name === v.target && <Tag look="accent">target</Tag>}{c.name === v.time_column && <Tag>time</Tag>}{changes.get(c.name) && <Tag look="line">{changes.get(c.name)!.change === 'added' ? 'new' : `was ${changes.get(c.name)!.before}`}</Tag>}</span> },
-    { id: 'type', header: 'Type', width: 90, cell: (c) => <span className="mono text-2">{c.type}</span> },
-    { id: 'dist', header: 'Distribution', width: 110, cell: (c) => { const p = profile.get(c.name); const h = p && histogram(p, undefined); return h && c.name !== open ? <MiniHistogram name={c.name} data={h} /> : '' } },
-    { id: 'missing', header: 'Missing', num: true, width: 84, cell: (c) => { const p = profile.get(c.name); return p ? <span className={p.missing > 0 ? 'text-warn strong' : 'text-2'}>{p.count + p.missing > 0 ? pct(p.missing / Math.max(v.rows, 1)) : ''}</span> : '' } },
-    { id: 'distinct', header: 'Distinct', num: true, width: 84, cell: (c) => count(profile.get(c.name)?.distinct) },
-    { id: 'min', header: 'Min', num: true, cell: (c) => show(profile.get(c.name)?.min) },
-    { id: 'mean', header: 'Mean', num: true, cell: (c) => num(profile.get(c.name)?.mean) },
-    { id: 'max', header: 'Max', num: true, cell: (c) => show(profile.get(c.name)?.max) },
+    { id: 'name', header: 'Column', width: 190, cell: (c) => <span className="flex items-center gap-1.5 min-w-0"><ChevronRight size={12} className="text-3 flex-none" style={{ rotate: c.name === open ? '90deg' : '0deg' }} /><span className="mono clip">{c.name}</span>{c.name === v.target && <Tag look="accent">target</Tag>}{c.name === v.time_column && <Tag>time</Tag>}{changes.get(c.name) && <Tag look="line">{changes.get(c.name)!.change === 'added' ? 'new' : `was ${changes.get(c.name)!.before}`}</Tag>}</span> },
+    { id: 'type', header: 'Type', width: 80, cell: (c) => <span className="mono text-2">{c.type}</span> },
+    { id: 'dist', header: 'Distribution', width: 110, from: 760, cell: (c) => { const p = profile.get(c.name); const h = p && histogram(p, undefined); return h && c.name !== open ? <MiniHistogram name={c.name} data={h} /> : '' } },
+    { id: 'missing', header: 'Missing', num: true, width: 84, from: 640, cell: (c) => { const p = profile.get(c.name); return p ? <span className={p.missing > 0 ? 'text-warn strong' : 'text-2'}>{p.count + p.missing > 0 ? pct(p.missing / Math.max(v.rows, 1)) : ''}</span> : '' } },
+    { id: 'distinct', header: 'Distinct', num: true, width: 84, from: 860, cell: (c) => count(profile.get(c.name)?.distinct) },
+    { id: 'min', header: 'Min', num: true, width: 106, cell: (c) => show(profile.get(c.name)?.min) },
+    { id: 'mean', header: 'Mean', num: true, width: 76, from: 460, cell: (c) => num(profile.get(c.name)?.mean) },
+    { id: 'max', header: 'Max', num: true, width: 106, cell: (c) => show(profile.get(c.name)?.max) },
   ]
   return (
     <Panel title="Columns" note={before ? `changes against v${before.version}` : undefined} right={<Status kind={look(v.contract?.verdict ?? 'none').kind}>{v.contract ? look(v.contract.verdict).word : 'No contract'}</Status>}>

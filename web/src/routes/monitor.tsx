@@ -164,13 +164,13 @@ function Features({ monitor: m, window: w, chosen, windows, loading, error, retr
   const columns = useMemo<Column<WindowFeature>[]>(() => [
     { id: 'name', header: 'Feature', width: 210, cell: (f) => <span className="flex items-center gap-1.5 min-w-0"><ChevronRight size={12} className="text-3 flex-none" style={{ rotate: f.name === opened ? '90deg' : '0deg' }} /><span className={`clip ${weight[f.verdict] > 1 ? 'strong' : ''}`}>{f.name}</span>{f.name === w?.prediction?.name && <span className="text-3 text-xs">output</span>}</span> },
     { id: 'verdict', header: 'Verdict', width: 104, cell: (f) => <Status kind={look(f.verdict).kind}>{look(f.verdict).word}</Status> },
-    { id: 'test', header: 'Test', width: 96, cell: (f) => <span className="text-2">{testName(f.test)}</span> },
+    { id: 'test', header: 'Test', width: 96, from: 760, cell: (f) => <span className="text-2">{testName(f.test)}</span> },
     { id: 'distance', header: 'Distance', num: true, width: 84, cell: (f) => <span className={weight[f.verdict] > 1 ? 'strong' : ''}>{fixed(f.statistic, 2)}</span> },
-    { id: 'bar', header: 'Against limit', width: 124, cell: (f) => <LimitBar value={f.statistic} limit={f.watch ?? f.threshold} tone={tone(f.verdict)} max={f.threshold * 2} /> },
-    { id: 'mini', header: 'Reference / current', width: 132, cell: (f) => { const d = histogramOf(f.reference, f.current); return d && f.name !== opened ? <MiniHistogram name={f.name} data={d} /> : '' } },
-    { id: 'spark', header: 'By window', width: 112, cell: (f) => { const v = series.get(f.name) ?? []; return v.length > 1 && f.name !== opened ? <Sparkline values={v} width={84} limit={f.threshold} min={0} /> : '' } },
-    { id: 'missing', header: 'Missing', num: true, cell: (f) => <span className="text-2">{f.missing_share != null ? pct(f.missing_share) : ''}</span> },
-    { id: 'outside', header: 'Outside', title: 'Values outside the range of the reference, or that it does not know', num: true, cell: (f) => { const share = f.out_of_range_share ?? f.unseen_share; return <span className={(share ?? 0) > 0.01 ? 'text-warn strong' : 'text-2'}>{share != null ? pct(share) : ''}</span> } },
+    { id: 'bar', header: 'Against limit', width: 124, from: 520, cell: (f) => <LimitBar value={f.statistic} limit={f.watch ?? f.threshold} tone={tone(f.verdict)} max={f.threshold * 2} /> },
+    { id: 'mini', header: 'Reference / current', width: 132, from: 880, cell: (f) => { const d = histogramOf(f.reference, f.current); return d && f.name !== opened ? <MiniHistogram name={f.name} data={d} /> : '' } },
+    { id: 'spark', header: 'By window', width: 112, from: 1000, cell: (f) => { const v = series.get(f.name) ?? []; return v.length > 1 && f.name !== opened ? <Sparkline values={v} width={84} limit={f.threshold} min={0} /> : '' } },
+    { id: 'missing', header: 'Missing', num: true, from: 640, cell: (f) => <span className="text-2">{f.missing_share != null ? pct(f.missing_share) : ''}</span> },
+    { id: 'outside', header: 'Outside', title: 'Values outside the range of the reference, or that it does not know', num: true, from: 640, cell: (f) => { const share = f.out_of_range_share ?? f.unseen_share; return <span className={(share ?? 0) > 0.01 ? 'text-warn strong' : 'text-2'}>{share != null ? pct(share) : ''}</span> } },
   ], [opened, series, w?.prediction?.name])
   const i = windows.findIndex((x) => x.id === chosen?.id)
   return (

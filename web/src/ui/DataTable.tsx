@@ -2,6 +2,7 @@ import { columnVisibilityFeature, createSortedRowModel, rowSortingFeature, table
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
 import { Fragment, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { useWidth } from '@/charts/useWidth'
 import { useKeys } from '@/lib/keys'
 import type { Sort } from '@/lib/url'
 import { Checkbox } from './Controls'
@@ -18,6 +19,8 @@ export interface Column<T> {
   num?: boolean
   /** Pixels; with `fixed` layout the columns without a width share the rest. */
   width?: number
+  /** Left out where the table has less than so many pixels; the row's page or drawer tells it still. */
+  from?: number
   title?: string
 }
 
@@ -69,13 +72,14 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const data = useMemo(() => [...rows], [rows])
   const sorting = useMemo(() => (sort ? [sort] : []), [sort])
   const hidden = props.hidden
-  const columnVisibility = useMemo(() => Object.fromEntries((hidden ?? []).map((id) => [id, false])), [hidden])
+  const [scroller, room] = useWidth<HTMLDivElement>()
+  const columnVisibility = useMemo(() => Object.fromEntries([...(hidden ?? []), ...columns.filter((c) => room > 0 && c.from !== undefined && room < c.from).map((c) => c.id)].map((id) => [id, false])), [hidden, columns, room])
   const table = useTable({ features, columns: definitions, data, getRowId: rowKey, manualSorting: props.sorted ?? false, state: { sorting, columnVisibility } })
   const shown = table.getRowModel().rows
   const visible = columns.filter((c) => columnVisibility[c.id] !== false)
 
-  const scroller = useRef<HTMLDivElement>(null)
   const virtual = Boolean(scroll) && shown.length > virtualFrom && !detail
+  const even = Boolean(props.fixed) || virtual
   // The compiler is not used, so the virtualizer's mutable result is safe here.
   const virtualizer = useVirtualizer({ count: virtual ? shown.length : 0, getScrollElement: () => scroller.current, estimateSize: () => (dense ? 28 : 32), overscan: 12 })
   const items = virtualizer.getVirtualItems()
@@ -127,7 +131,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const span = visible.length + (onSelect ? 1 : 0)
   return (
     <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
-      <table className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${props.fixed || virtual ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
+      <table style={even ? { minWidth: visible.reduce((sum, c) => sum + (c.width ?? 72), onSelect ? 52 : 0) } : undefined} className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${even ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
         <colgroup>{onSelect && <col style={{ width: props.wide ? 62 : 52 }} />}{visible.map((c) => <col key={c.id} style={{ width: c.width }} />)}</colgroup>
         <thead>
           <tr>

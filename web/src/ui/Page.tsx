@@ -30,9 +30,9 @@ export function Page({ crumbs = [], title, name, status, meta, actions, verdict,
       <div className="head">
         {crumbs.length > 0 && (
           <nav className="crumb" aria-label="Parents">
-            {crumbs.map((c) => (
-              <span key={c.label} className="flex items-center gap-1.5">
-                <Link to={c.to} params={c.params as never} search={(c.search ?? {}) as never}>{c.label}</Link><ChevronRight size={12} />
+            {crumbs.map((c, i) => (
+              <span key={i} className="flex items-center gap-1.5 min-w-0">
+                {i > 0 && <ChevronRight size={12} className="flex-none" />}<Link className="clip" to={c.to} params={c.params as never} search={(c.search ?? {}) as never}>{c.label}</Link>
               </span>
             ))}
           </nav>

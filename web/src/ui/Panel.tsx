@@ -33,10 +33,11 @@ export function KeyFigures({ items }: { items: readonly Figure[] }) {
     <section className="panel kf">
       {items.map((f) => (
         <div key={f.label}>
-          <div className="l">{f.label}</div>
-          <div className={`v ${f.bad ? 'text-bad' : ''}`}>{f.value}{f.unit && <small>{f.unit}</small>}</div>
+          <div className="fig">
+            <div><div className="l">{f.label}</div><div className={`v ${f.bad ? 'text-bad' : ''}`}>{f.value}{f.unit && <small>{f.unit}</small>}</div></div>
+            {f.spark && <span className="sp">{f.spark}</span>}
+          </div>
           {f.context !== undefined && <div className="d">{f.context}</div>}
-          {f.spark && <span className="sp">{f.spark}</span>}
         </div>
       ))}
     </section>

@@ -1,0 +1,46 @@
+package discard
+
+import (
+	"context"
+
+	"github.com/modelyard/modelyard/internal/platform/clock"
+	"github.com/modelyard/modelyard/internal/platform/db"
+)
+
+// Columns name two columns of a query for Select: when a thing was deleted (µs) and its id.
+type Columns struct{ At, ID string }
+
+// Select runs a query that ends in conditions and gives id, name, parent, holds, deletion and resource, narrowed and ordered by q.
+func Select(ctx context.Context, d *db.DB, kind, query string, c Columns, q Query) ([]Item, error) {
+	args := []any{}
+	if len(q.IDs) > 0 {
+		query += " AND " + c.ID + " IN (" + db.Placeholders(len(q.IDs)) + ")"
+		for _, v := range q.IDs {
+			args = append(args, v)
+		}
+	}
+	if !q.Before.IsZero() {
+		query += " AND " + c.At + " < ?"
+		args = append(args, clock.Micros(q.Before))
+	}
+	if q.After.ID != "" {
+		query += " AND (" + c.At + " < ? OR " + c.At + " = ? AND " + c.ID + " < ?)"
+		args = append(args, q.After.At, q.After.At, q.After.ID)
+	}
+	rows, err := d.Query(ctx, query+" ORDER BY "+c.At+" DESC, "+c.ID+" DESC LIMIT ?", append(args, q.Limit)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Item
+	for rows.Next() {
+		i := Item{Kind: kind}
+		var deleted int64
+		if err := rows.Scan(&i.ID, &i.Name, &i.Parent, &i.Holds, &deleted, &i.Resource); err != nil {
+			return nil, err
+		}
+		i.DeletedAt = clock.FromMicros(deleted)
+		out = append(out, i)
+	}
+	return out, rows.Err()
+}
