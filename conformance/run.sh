@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs the official clients, pinned, against the built program. Usage: MODELYARD_BIN=bin/modelyard conformance/run.sh [suite...] [-- pytest arguments]
+# Suites: mlflow (Python, current), mlflow2 (Python 2.x), java (with a JDK and maven), r (recorded requests).
 # Each folder here is a suite with its requirements.txt; its environment is kept in .cache/conformance and made again when that file changes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

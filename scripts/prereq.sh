@@ -27,6 +27,8 @@ packages=()
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql)
 command -v chromium >/dev/null 2>&1 || packages+=(chromium)
 command -v wrk >/dev/null 2>&1 || packages+=(wrk)
+command -v javac >/dev/null 2>&1 || packages+=(default-jdk-headless) # the Java client of MLflow in conformance/java
+command -v mvn >/dev/null 2>&1 || packages+=(maven)
 python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -230,7 +230,7 @@ def test_async_logging(client):
 
 def test_kill_and_restart(tmp_path):
     """What was acknowledged before kill -9 is there afterwards."""
-    from conftest import Server
+    from server import Server
 
     own = Server(tmp_path / "own").start()
     try:

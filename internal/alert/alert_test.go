@@ -399,32 +399,3 @@ func do(t *testing.T, method, url, body string) (int, string) {
 	}
 	return resp.StatusCode, string(b)
 }
-
-func TestTheKeySurvivesAndADamagedOneIsToldOf(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	a, err := openKey(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := a.seal("h1", secretText)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := openKey(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s, err := b.open("h1", sealed); err != nil || s != secretText {
-		t.Errorf("%q %v", s, err)
-	}
-	if _, err := b.open("h2", sealed); !errs.Is(err, errs.Precondition) {
-		t.Errorf("a secret moved to another webhook: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "keys", "webhook.key"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openKey(dir); !errs.Is(err, errs.Precondition) {
-		t.Errorf("%v", err)
-	}
-}

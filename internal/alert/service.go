@@ -18,6 +18,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/id"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 	"github.com/modelyard/modelyard/internal/platform/page"
+	"github.com/modelyard/modelyard/internal/platform/secret"
 )
 
 //go:embed migrations
@@ -43,7 +44,7 @@ type Service struct {
 	d  Deps
 	st store
 	m  metrics
-	k  *key // set by Start
+	k  *secret.Key // set by Start
 }
 
 // New makes the service.
@@ -55,7 +56,7 @@ func New(d Deps) *Service {
 
 // Start reads or makes the key that webhook secrets are encrypted with.
 func (s *Service) Start(context.Context) (err error) {
-	s.k, err = openKey(s.d.DataDir)
+	s.k, err = secret.OpenKey(s.d.DataDir, "webhook.key")
 	return err
 }
 

@@ -126,7 +126,7 @@ func (s *Service) CreateWebhook(ctx context.Context, url string, types []string,
 		h.Secret = secret
 	}
 	var err error
-	if h.sealed, err = s.k.seal(h.ID, secret); err != nil {
+	if h.sealed, err = s.k.Seal(h.ID, secret); err != nil {
 		return Webhook{}, err
 	}
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
@@ -280,7 +280,7 @@ func callError(err error) string {
 }
 
 func (s *Service) call(ctx context.Context, h Webhook, d Delivery) (int, error) {
-	secret, err := s.k.open(h.ID, h.sealed)
+	secret, err := s.k.Open(h.ID, h.sealed)
 	if err != nil {
 		return 0, err
 	}

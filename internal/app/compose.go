@@ -8,17 +8,20 @@ import (
 	"github.com/modelyard/modelyard/internal/alert"
 	"github.com/modelyard/modelyard/internal/auth"
 	"github.com/modelyard/modelyard/internal/dataset"
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/evaluation"
 	"github.com/modelyard/modelyard/internal/governance"
 	"github.com/modelyard/modelyard/internal/lifecycle"
 	"github.com/modelyard/modelyard/internal/monitor"
 	"github.com/modelyard/modelyard/internal/pipeline"
 	"github.com/modelyard/modelyard/internal/platform/db"
-	"github.com/modelyard/modelyard/internal/platform/egress"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/protocol/mlflow"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
+	"github.com/modelyard/modelyard/internal/webhook"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -34,7 +37,7 @@ func (s *Server) compose() ([]domain, error) {
 	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
 	track.Subscribe()
 	track.Routes(f.router)
-	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start})
+	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start, run: track.Warm})
 
 	steps, err := s.pipelines(track)
 	if err != nil {
@@ -82,7 +85,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
 
 	alerts := alert.New(alert.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "alert"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
-		Egress: egress.Policy{AllowPrivate: f.cfg.Loopback() || f.cfg.PrivateCalls, Own: f.cfg.Listen}})
+		Egress: f.egress()})
 	alerts.Routes(f.router)
 	alerts.Subscribe()
 	ds = append(ds, domain{name: "alert", migrations: []db.Migrations{alert.Migrations()}, start: alerts.Start})
@@ -92,7 +95,21 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Routes(f.router)
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
-	mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Files: f.files, Source: source.resolve, Log: f.log.With("component", "mlflow")}).Routes(f.router)
+	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
+		Experiment: activeExperiment(track), Run: knownRun(track)})
+	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	traces.Routes(f.router)
+	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	evalsets.Routes(f.router)
+	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
+	hooks := s.webhooks(models)
+	hooks.Subscribe()
+	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
+	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
+	ds = append(ds, domain{name: "mlflow", start: edge.Start})
+	edge.Routes(f.router)
 
 	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
 

@@ -15,7 +15,19 @@ const module = "github.com/modelyard/modelyard/"
 
 // mayImport is the import table of docs/explain/architecture.md: the domains (and infer) that a domain may use beside platform, num and table.
 var mayImport = map[string][]string{
-	"auth": {}, "governance": {}, "tracking": {}, "dataset": {}, "predlog": {}, "cost": {}, "alert": {}, "pipeline": {}, "trash": {},
+	"auth":       {},
+	"governance": {},
+	"tracking":   {},
+	"dataset":    {},
+	"predlog":    {},
+	"cost":       {},
+	"alert":      {},
+	"pipeline":   {},
+	"webhook":    {},
+	"scorer":     {},
+	"trash":      {},
+	"trace":      {},
+	"evalset":    {},
 	"registry":   {"infer"},
 	"feature":    {"dataset"},
 	"tuning":     {"tracking"},

@@ -4,7 +4,8 @@
 // Tables: registry_model, registry_number, registry_version, registry_tag, registry_alias, registry_history, registry_gate,
 // registry_served.
 // Publishes: registry.model.created, registry.model.renamed, registry.model.deleted, registry.model.restored, registry.model.purged,
-// registry.version.created, registry.version.deleted, registry.version.restored, registry.version.purged, registry.alias.set, registry.alias.deleted.
+// registry.version.created, registry.version.deleted, registry.version.restored, registry.version.purged, registry.alias.set,
+// registry.alias.deleted, registry.tag.set, registry.tag.deleted.
 // Hears: evaluation.gate.passed and .failed (verdicts beside a version), routing.route.changed, serving.endpoint.created and .deleted
 // (which versions are served).
 //

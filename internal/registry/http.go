@@ -32,6 +32,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, version, "model:read", "One version", h.getVersion)
 	httpx.Patch(r, version, "model:write", "Change the description or tags of a version", h.patchVersion)
 	httpx.Delete(r, version, "model:delete", "Delete a version", h.deleteVersion)
+	h.importRoutes(r)
 	httpx.Get(r, version+"/files", "model:read", "List a folder of a version's files", h.listFiles)
 	r.Handle(http.MethodGet, version+"/files/content", "model:read", func(w http.ResponseWriter, req *http.Request) {
 		f, file, err := s.OpenFile(req.Context(), req.PathValue("name"), req.PathValue("version"), req.URL.Query().Get("path"))
@@ -87,6 +88,22 @@ type Page[T any] struct {
 type listModelsInput struct {
 	PageQuery
 	Query string `query:"q" doc:"part of the name, in any case"`
+	Kind  string `query:"kind" enum:"model,prompt,all" default:"model" doc:"prompts are registered models with a tag of MLflow's; they have a list of their own"`
+}
+
+// promptTag marks a registered model as a prompt, with the value "true". The name is MLflow's.
+const promptTag = "mlflow.prompt.is_prompt"
+
+// ofKind keeps models, prompts, or both.
+func ofKind(kind string) []Condition {
+	switch kind {
+	case "prompt":
+		return []Condition{{Field: FieldTag, Key: promptTag, Op: Eq, Value: "true"}}
+	case "all":
+		return nil
+	default:
+		return []Condition{{Field: FieldTag, Key: promptTag, Op: IsNot, Value: "true"}}
+	}
 }
 
 // contains matches a part of a text in any case.
@@ -100,7 +117,7 @@ func contains(field, part string) []Condition {
 type modelPage = Page[Model]
 
 func (h handlers) listModels(ctx context.Context, in *listModelsInput) (*modelPage, error) {
-	ms, next, err := h.s.ListModels(ctx, Query{PageSize: in.PageSize, PageToken: in.PageToken, Where: contains(FieldName, in.Query)})
+	ms, next, err := h.s.ListModels(ctx, Query{PageSize: in.PageSize, PageToken: in.PageToken, Where: append(contains(FieldName, in.Query), ofKind(in.Kind)...)})
 	return &modelPage{ms, next}, err
 }
 

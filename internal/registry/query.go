@@ -5,6 +5,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 )
 
 // Op compares a field with a value.
@@ -59,13 +60,17 @@ type Order struct {
 
 // Query chooses models or versions. The zero value means all: models by name, versions by name and number descending.
 type Query struct {
-	Where     []Condition
+	Where     []Condition // all must hold, and Filter too
+	Filter    filter.Node // read in ModelDialect or VersionDialect
 	OrderBy   []Order
 	PageSize  int // default 100 for models, 1000 for versions; at most 1000 and 10,000
 	PageToken string
 }
 
-const maxConditions = 50
+const (
+	maxConditions = 50
+	maxListed     = 1000 // values of one list
+)
 
 // fields maps the fields of one noun to columns.
 type fields struct {
@@ -137,8 +142,8 @@ func (f fields) textTerm(col string, c Condition) (string, []any, error) {
 	case Like, ILike:
 		return f.likeTerm(col, c.Value, c.Op == ILike)
 	case In, NotIn:
-		if len(c.Values) == 0 || len(c.Values) > 1000 {
-			return "", nil, errs.Invalidf("registry.search", "a list in the filter needs 1 to 1000 values, it has %d", len(c.Values))
+		if len(c.Values) == 0 || len(c.Values) > maxListed {
+			return "", nil, errs.Invalidf("registry.search", "a list in the filter needs 1 to %d values, it has %d", maxListed, len(c.Values))
 		}
 		args := make([]any, len(c.Values))
 		for i, v := range c.Values {

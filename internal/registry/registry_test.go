@@ -22,6 +22,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/db/dbtest"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
+	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 )
@@ -465,6 +466,30 @@ func TestSearch(t *testing.T) {
 				t.Errorf("%+v: want invalid, got %v", q, err)
 			}
 		}
+		for text, want := range map[string]string{
+			"name = 'alpha' OR name = 'Beta'":                             "Beta alpha",
+			"NOT (name LIKE 'al%') AND tags.team IS NOT NULL":             "Beta gamma",
+			"NOT tags.none = 'x' AND name ILIKE 'A%'":                     "alp_ha alpha alpine",
+			"tags.team NOT IN ('t1') AND NOT name = 'alpha'":              "alp_ha alpine",
+			"creation_timestamp > 0.5 and name IS NOT NULL":               "Beta alp_ha alpha alpine gamma",
+			"creation_timestamp IS NULL or last_updated_timestamp IN (1)": "",
+		} {
+			tree, err := filter.Parse(text, ModelDialect())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ms, _, err := b.ListModels(ctx, Query{Filter: tree})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, m := range ms {
+				names = append(names, m.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%s: got %q, want %q", text, got, want)
+			}
+		}
 		b.version(t, "alpha")
 		b.version(t, "Beta")
 		b.version(t, "alpha")
@@ -576,6 +601,13 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/v1/models?q=DEM", ``, 200, `"latest_version":"1"`},
 		{"GET", "/api/v1/models?q=zzz", ``, 200, `"items":[]`},
 		{"GET", "/api/v1/models?bogus=1", ``, 400, `bogus`},
+		{"POST", "/api/v1/models", `{"name":"greeting","tags":{"mlflow.prompt.is_prompt":"true"}}`, 201, `"name":"greeting"`},
+		{"GET", "/api/v1/models?q=greet", ``, 200, `"items":[]`},
+		{"GET", "/api/v1/models?q=greet&kind=model", ``, 200, `"items":[]`},
+		{"GET", "/api/v1/models?q=greet&kind=prompt", ``, 200, `"name":"greeting"`},
+		{"GET", "/api/v1/models?q=greet&kind=all", ``, 200, `"name":"greeting"`},
+		{"GET", "/api/v1/models?q=dem&kind=prompt", ``, 200, `"items":[]`},
+		{"GET", "/api/v1/models?kind=bogus", ``, 400, `kind`},
 		{"PUT", "/api/v1/models/Bike%20demand/aliases/champion", `{"version":"1","reason":"best"}`, 200, `"champion":"1"`},
 		{"PUT", "/api/v1/models/Bike%20demand/aliases/latest", `{"version":"1"}`, 400, `latest`},
 		{"GET", "/api/v1/models/Bike%20demand/history", ``, 200, `"reason":"best"`},

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -149,6 +151,10 @@ func (s *Service) UpdateModel(ctx context.Context, name string, ch ModelChange) 
 		if err := changeTags(tx, m.id, 0, ch.Tags); err != nil {
 			return err
 		}
+		m.Name = newName
+		if err := s.tellTags(ctx, tx, m, "", ch.Tags); err != nil {
+			return err
+		}
 		return s.touch(tx, m.id, 0)
 	})
 	if err != nil {
@@ -204,6 +210,24 @@ func (s *Service) SetModelTag(ctx context.Context, name, key, value string) erro
 func (s *Service) DeleteModelTag(ctx context.Context, name, key string) error {
 	_, err := s.UpdateModel(ctx, name, ModelChange{Tags: map[string]*string{key: nil}})
 	return err
+}
+
+// tellTags tells of the tags that were changed; version "" means those of the model itself.
+func (s *Service) tellTags(ctx context.Context, tx *db.Tx, m Model, version string, tags map[string]*string) error {
+	about := events.Resource{Kind: "model", ID: m.Name}
+	if version != "" {
+		about = events.Resource{Kind: "version", ID: m.Name + "/" + version}
+	}
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		what, data := "registry.tag.deleted", map[string]any{"model": m.Name, "version": version, "key": k}
+		if v := tags[k]; v != nil {
+			what, data["value"] = "registry.tag.set", *v
+		}
+		if err := s.d.Events.Append(ctx, tx, what, about, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetAlias points an alias of a model at a version, and records who did it and why. Setting what is set already changes nothing.

@@ -394,6 +394,11 @@ func list[T any](ctx context.Context, d *db.DB, f fields, q Query, limit int, ke
 	if err != nil {
 		return nil, "", err
 	}
+	tree, some, err := f.tree(q.Filter)
+	if err != nil {
+		return nil, "", err
+	}
+	where, args = where+" AND "+tree, append(args, some...)
 	after, more, err := afterToken(keys, q.PageToken)
 	if err != nil {
 		return nil, "", err

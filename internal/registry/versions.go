@@ -312,7 +312,10 @@ func (s *Service) UpdateVersion(ctx context.Context, model, version string, ch V
 				return err
 			}
 		}
-		return changeTags(tx, m.id, number, ch.Tags)
+		if err := changeTags(tx, m.id, number, ch.Tags); err != nil {
+			return err
+		}
+		return s.tellTags(ctx, tx, m, version, ch.Tags)
 	})
 	if err != nil {
 		return Version{}, err

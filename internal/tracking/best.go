@@ -38,12 +38,12 @@ func splitCamel(s string) string {
 	return b.String()
 }
 
-// better says for each best() of a search which extreme it is in one experiment.
-type better map[filter.Ref]filter.Ref
+// bests says for each best() of a search which extreme it is in one experiment.
+type bests map[filter.Ref]filter.Ref
 
-// betterKnown finds out for the best() among refs; nil when there is none.
-func (st *store) betterKnown(ctx context.Context, exp int64, refs []filter.Ref) (better, error) {
-	var out better
+// bestOf finds out for the best() among refs; nil when there is none.
+func (st *store) bestOf(ctx context.Context, exp int64, refs []filter.Ref) (bests, error) {
+	var out bests
 	for _, r := range refs {
 		if r.Of != filter.Best {
 			continue
@@ -54,7 +54,7 @@ func (st *store) betterKnown(ctx context.Context, exp int64, refs []filter.Ref) 
 			return nil, err
 		}
 		if out == nil {
-			out = better{}
+			out = bests{}
 		}
 		is := r
 		is.Of = filter.Max
@@ -66,14 +66,14 @@ func (st *store) betterKnown(ctx context.Context, exp int64, refs []filter.Ref) 
 	return out, nil
 }
 
-func (b better) ref(r filter.Ref) filter.Ref {
+func (b bests) ref(r filter.Ref) filter.Ref {
 	if is, ok := b[r]; ok {
 		return is
 	}
 	return r
 }
 
-func (b better) refs(in []filter.Ref) []filter.Ref {
+func (b bests) refs(in []filter.Ref) []filter.Ref {
 	if b == nil {
 		return in
 	}
@@ -85,7 +85,7 @@ func (b better) refs(in []filter.Ref) []filter.Ref {
 }
 
 // search is q with every best() replaced.
-func (b better) search(q search) search {
+func (b bests) search(q search) search {
 	if b == nil {
 		return q
 	}
@@ -94,10 +94,11 @@ func (b better) search(q search) search {
 	for i := range q.orders {
 		q.orders[i].Ref = b.ref(q.orders[i].Ref)
 	}
+	q.aggregates = b.refs(q.aggregates)
 	return q
 }
 
-func (b better) node(n filter.Node) filter.Node {
+func (b bests) node(n filter.Node) filter.Node {
 	parts := func(in []filter.Node) []filter.Node {
 		out := make([]filter.Node, len(in))
 		for i, p := range in {

@@ -8,6 +8,12 @@ const (
 	EventInputsLogged      = "tracking.run.inputs_logged"
 	EventModelLogged       = "tracking.model.logged"
 
+	EventExperimentEdited    = "tracking.experiment.edited"
+	EventExperimentConcluded = "tracking.experiment.concluded"
+	EventRunEdited           = "tracking.run.edited"
+	EventViewSaved           = "tracking.view.saved"
+	EventViewDeleted         = "tracking.view.deleted"
+
 	EventExperimentDeleted  = "tracking.experiment.deleted"
 	EventExperimentRestored = "tracking.experiment.restored"
 	EventExperimentPurged   = "tracking.experiment.purged"
@@ -17,6 +23,9 @@ const (
 	EventModelDeleted       = "tracking.model.deleted"
 	EventModelRestored      = "tracking.model.restored"
 	EventModelPurged        = "tracking.model.purged"
+	EventRunImported        = "tracking.run.imported"
+	EventRunsMoved          = "tracking.run.moved"
+	EventExperimentMerged   = "tracking.experiment.merged"
 )
 
 type experimentCreated struct {
@@ -57,6 +66,31 @@ type modelLogged struct {
 	Name         string `json:"name"`
 }
 
+// experimentEdited names what was changed; the texts are in the experiment.
+type experimentEdited struct {
+	ExperimentID string   `json:"experiment_id"`
+	Fields       []string `json:"fields"`
+}
+
+type experimentConcluded struct {
+	ExperimentID string `json:"experiment_id"`
+	Outcome      string `json:"outcome"`
+	Previous     string `json:"previous,omitempty"`
+	Summary      string `json:"summary,omitempty"`
+}
+
+type runEdited struct {
+	RunID        string   `json:"run_id"`
+	ExperimentID string   `json:"experiment_id"`
+	Fields       []string `json:"fields"`
+}
+
+type viewChanged struct {
+	ExperimentID string `json:"experiment_id"`
+	ViewID       string `json:"view_id"`
+	Name         string `json:"name"`
+}
+
 // runMarked tells that a run was deleted or restored.
 type runMarked struct {
 	RunID        string `json:"run_id"`
@@ -87,4 +121,18 @@ type experimentPurged struct {
 	Models       int64  `json:"models"`
 	Files        int64  `json:"files"`
 	Bytes        int64  `json:"bytes"`
+}
+
+type runsMoved struct {
+	RunIDs []string `json:"run_ids"`
+	From   []string `json:"from"`
+	To     string   `json:"experiment_id"`
+	Models int64    `json:"models"`
+}
+
+type experimentMerged struct {
+	ExperimentID string `json:"experiment_id"`
+	Into         string `json:"into"`
+	Runs         int64  `json:"runs"`
+	Models       int64  `json:"models"`
 }

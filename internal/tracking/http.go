@@ -25,13 +25,15 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Get(r, "/api/v1/experiments", "experiment:read", "List experiments", s.listExperimentsHTTP)
 	httpx.Create(r, "/api/v1/experiments", "experiment:write", "Create an experiment", s.createExperimentHTTP)
 	httpx.Get(r, "/api/v1/experiments/{id}", "experiment:read", "One experiment", s.getExperimentHTTP)
-	httpx.Post(r, "/api/v1/runs/search", "run:read", "Search runs with the MLflow filter language", s.searchRunsHTTP)
+	s.searchRoutes(r)
 	httpx.Get(r, "/api/v1/runs/{id}", "run:read", "One run with everything that was logged to it", s.getRunHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/metric-history", "run:read", "The points of one metric, thinned for a chart", s.historyHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/files", "run:read", "List one folder of a run's files", s.listRunFilesHTTP)
 	httpx.Get(r, "/api/v1/logged-models/{id}", "run:read", "One logged model", s.getModelHTTP)
 	httpx.Get(r, "/api/v1/logged-models/{id}/files", "run:read", "List one folder of a logged model's files", s.listModelFilesHTTP)
+	s.noteRoutes(r)
 	s.trashRoutes(r)
+	s.importRoutes(r)
 	r.Handle("GET", "/api/v1/runs/{id}/files/content", "run:read", s.contentHTTP(r, RunRoot, s.HasRun))
 	r.Handle("GET", "/api/v1/logged-models/{id}/files/content", "run:read", s.contentHTTP(r, ModelRoot, s.HasModel))
 }
@@ -46,6 +48,11 @@ type ExperimentView struct {
 	Tags      map[string]string `json:"tags"`
 	RunsCount int64             `json:"runs_count" doc:"active runs"`
 	LastRunAt *time.Time        `json:"last_run_at,omitempty"`
+
+	Description string       `json:"description,omitempty" doc:"Markdown"`
+	Hypothesis  string       `json:"hypothesis,omitempty"`
+	Criteria    string       `json:"success_criteria,omitempty"`
+	Verdict     *VerdictView `json:"verdict,omitempty"`
 }
 
 func tagMap(tags []Tag) map[string]string {
@@ -59,7 +66,8 @@ func tagMap(tags []Tag) map[string]string {
 func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]ExperimentView, error) {
 	out := make([]ExperimentView, len(in))
 	for i, e := range in {
-		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags)}
+		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
+			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict())}
 		n, last, err := s.st.runStats(ctx, e.num)
 		if err != nil {
 			return nil, err
@@ -165,6 +173,7 @@ type RunView struct {
 	Source       string            `json:"source"`
 	ParentID     string            `json:"parent_id,omitempty"`
 	Commit       string            `json:"commit,omitempty"`
+	Description  string            `json:"description,omitempty" doc:"the note, as Markdown"`
 }
 
 // InputView is data that a run used.
@@ -205,7 +214,7 @@ func viewRun(r Run, names map[string]string) RunView {
 	v := RunView{ID: r.ID, ExperimentID: r.ExperimentID, Name: r.Name, Status: r.Status, Lifecycle: r.Lifecycle, StartTime: r.StartTime,
 		Metrics: make(map[string]Number, len(r.Metrics)), Params: make(map[string]string, len(r.Params)), Tags: tagMap(r.Tags),
 		Inputs: []InputView{}, Models: []ModelRefView{}, ArtifactURI: r.ArtifactURI(), User: r.User,
-		Source: r.Tag(TagSourceName), ParentID: r.Tag(TagParentRun), Commit: r.Tag(TagCommit)}
+		Source: r.Tag(TagSourceName), ParentID: r.Tag(TagParentRun), Commit: r.Tag(TagCommit), Description: r.Tag(TagNote)}
 	if !r.EndTime.IsZero() {
 		d := r.EndTime.Sub(r.StartTime).Seconds()
 		v.EndTime, v.Duration = &r.EndTime, &d
@@ -226,55 +235,6 @@ func viewRun(r Run, names map[string]string) RunView {
 		v.Models = append(v.Models, ModelRefView{m.ModelID, names[m.ModelID]})
 	}
 	return v
-}
-
-type searchRunsIn struct {
-	Body struct {
-		ExperimentIDs []string `json:"experiment_ids,omitempty" doc:"empty: all experiments"`
-		Filter        string   `json:"filter,omitempty" doc:"for example metrics.mae < 60 and tags.kind = 'nightly'"`
-		OrderBy       []string `json:"order_by,omitempty" doc:"for example metrics.mae ASC"`
-		View          View     `json:"view,omitempty" enum:"active,deleted,all"`
-		PageSize      int      `json:"page_size,omitempty" minimum:"0" maximum:"1000"`
-		PageToken     string   `json:"page_token,omitempty"`
-	}
-}
-
-type runList struct {
-	Items      []RunView `json:"items"`
-	Next       string    `json:"next_page_token,omitempty"`
-	MetricKeys []string  `json:"metric_keys" doc:"of the runs of this page"`
-	ParamKeys  []string  `json:"param_keys" doc:"of the runs of this page"`
-}
-
-func (s *Service) searchRunsHTTP(ctx context.Context, in *searchRunsIn) (*runList, error) {
-	b := in.Body
-	if len(b.ExperimentIDs) == 0 {
-		es, err := s.st.experiments(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range es {
-			b.ExperimentIDs = append(b.ExperimentIDs, e.ID)
-		}
-	}
-	p, err := s.SearchRuns(ctx, RunQuery{ExperimentIDs: b.ExperimentIDs, Filter: b.Filter, OrderBy: b.OrderBy, View: b.View, Limit: page.Limit(b.PageSize, 100, 1000), PageToken: b.PageToken})
-	if err != nil {
-		return nil, err
-	}
-	items, err := s.viewRuns(ctx, p.Runs)
-	if err != nil {
-		return nil, err
-	}
-	metrics, params := map[string]bool{}, map[string]bool{}
-	for _, r := range items {
-		for k := range r.Metrics {
-			metrics[k] = true
-		}
-		for k := range r.Params {
-			params[k] = true
-		}
-	}
-	return &runList{items, p.Next, sortedKeys(metrics), sortedKeys(params)}, nil
 }
 
 func sortedKeys(m map[string]bool) []string {
@@ -371,7 +331,12 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	if err != nil {
 		return nil, err
 	}
-	v := &ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
+	v := viewModel(m)
+	return &v, nil
+}
+
+func viewModel(m LoggedModel) ModelView {
+	v := ModelView{ID: m.ID, ExperimentID: m.ExperimentID, Name: m.Name, Type: m.Type, Status: m.Status, RunID: m.RunID, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
 		Metrics: map[string]Number{}, Params: map[string]string{}, Tags: tagMap(m.Tags), ArtifactURI: m.ArtifactURI()}
 	for _, x := range m.Metrics {
 		v.Metrics[x.Key] = Number(x.Value)
@@ -379,7 +344,7 @@ func (s *Service) getModelHTTP(ctx context.Context, in *byID) (*ModelView, error
 	for _, p := range m.Params {
 		v.Params[p.Key] = p.Value
 	}
-	return v, nil
+	return v
 }
 
 // contentHTTP streams a file as an attachment in a sandbox: what users upload is never shown as a page of this server.

@@ -211,6 +211,13 @@ func (x *index) close(sh *shard) {
 	}
 }
 
+// size estimates the memory of all experiments in bytes.
+func (x *index) size() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.total
+}
+
 // evict drops the least recently used experiment but one. Who holds it just now keeps it to the end of the search.
 func (x *index) evict(except *shard) {
 	var oldest *shard

@@ -131,8 +131,12 @@ func (b Batch) validate() error {
 	if err := c.Err("tracking.log", "the batch is too large"); err != nil {
 		return err
 	}
+	checked := map[string]bool{}
 	for i, m := range b.Metrics {
-		checkKey(&c, fmt.Sprintf("metrics[%d].key", i), m.Key, MaxKey)
+		if !checked[m.Key] { // a thousand points have a few keys
+			checked[m.Key] = true
+			checkKey(&c, fmt.Sprintf("metrics[%d].key", i), m.Key, MaxKey)
+		}
 		if m.Time < -maxMillis || m.Time > maxMillis {
 			c.Add(fmt.Sprintf("metrics[%d].timestamp", i), "expected milliseconds since 1970, got %d", m.Time)
 		}

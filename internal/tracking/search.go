@@ -53,15 +53,23 @@ type RunQuery struct {
 	View          View
 	Limit         int // 1 to MaxRunsPerPage; 0: DefaultRunsPerPage
 	PageToken     string
+
+	Offset     int      // rows to leave out before the page, for tables that jump; not with PageToken
+	Aggregates []string // such as min(metrics.loss): values wanted beside the runs
 }
+
+// maxOffset bounds Offset.
+const maxOffset = 1_000_000
 
 // maxExperiments bounds the experiments of one search, and with them the length of its statements.
 const maxExperiments = 10_000
 
 // RunPage is a page of runs with their values.
 type RunPage struct {
-	Runs []Run
-	Next string // token of the next page; empty at the end
+	Runs       []Run
+	Next       string                        // token of the next page; empty at the end
+	Total      int                           // all that was found, on this page and elsewhere
+	Aggregates map[string]map[string]float64 // by run id and name of the aggregate, where there is a value
 }
 
 // SearchRuns finds runs, by default the newest first. What the runs hold is shared with other callers: read it only. Kinds: Invalid for
@@ -83,16 +91,22 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if err != nil {
 		return RunPage{}, err
 	}
+	aggregates, err := q.aggregates()
+	if err != nil {
+		return RunPage{}, err
+	}
 	if err := s.searching.enter(ctx); err != nil {
 		return RunPage{}, err
 	}
 	defer s.searching.leave()
 	limit := page.Limit(q.Limit, DefaultRunsPerPage, MaxRunsPerPage)
-	found, err := s.findRows(ctx, exps, q.View, search{tree: tree, orders: orders, from: from, most: limit + 1})
+	find := search{tree: shown(tree, q.View), orders: orders, from: from, most: q.Offset + limit + 1, aggregates: aggregates}
+	found, total, err := s.findRows(ctx, exps, find)
 	if err != nil {
 		return RunPage{}, err
 	}
-	var out RunPage
+	out := RunPage{Total: total, Aggregates: map[string]map[string]float64{}}
+	found = found[min(q.Offset, len(found)):]
 	if len(found) > limit {
 		found = found[:limit]
 		last := found[limit-1]
@@ -101,9 +115,48 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	ids := make([]string, len(found))
 	for i := range found {
 		ids[i] = found[i].id
+		if len(aggregates) > 0 {
+			out.Aggregates[ids[i]] = found[i].named(aggregates)
+		}
 	}
 	out.Runs, err = s.st.cachedRuns(ctx, ids)
 	return out, err
+}
+
+// aggregates checks Offset too, which is no matter of its own.
+func (q RunQuery) aggregates() ([]filter.Ref, error) {
+	if q.Offset < 0 || q.Offset > maxOffset || (q.Offset > 0 && q.PageToken != "") {
+		return nil, errs.Invalidf("tracking.search", "the offset cannot be used").WithField("offset", "expected 0 to %d, and no page_token beside it", maxOffset)
+	}
+	if len(q.Aggregates) > maxColumns {
+		return nil, errs.Invalidf("tracking.search", "a search takes at most %d columns, got %d", maxColumns, len(q.Aggregates)).WithField("columns", "ask for fewer")
+	}
+	var out []filter.Ref
+	for _, text := range q.Aggregates {
+		ref, err := filter.ParseRef(text, runDialect())
+		if err != nil {
+			return nil, err
+		}
+		if ref.Entity == filter.Metric && !slices.Contains(out, ref) {
+			out = append(out, ref)
+		}
+	}
+	return out, nil
+}
+
+// maxColumns bounds the columns that a search may ask for.
+const maxColumns = 500
+
+// shown adds the view to a filter.
+func shown(tree filter.Node, view View) filter.Node {
+	if view == ViewAll {
+		return tree
+	}
+	only := &filter.Compare{Ref: attribute("lifecycle_stage"), Op: filter.Eq, Text: string(view)}
+	if tree == nil {
+		return only
+	}
+	return &filter.And{Parts: []filter.Node{only, tree}}
 }
 
 // experimentNumbers reads the ids of a search, each once; an unknown one has no runs.
@@ -123,64 +176,91 @@ func experimentNumbers(ids []string) ([]int64, error) {
 
 // search is what is looked for in each experiment.
 type search struct {
-	tree   filter.Node
-	orders []filter.Order
-	from   *cursor
-	most   int
+	tree       filter.Node
+	orders     []filter.Order
+	from       *cursor
+	most       int
+	aggregates []filter.Ref
+}
+
+func (q search) refs() []filter.Ref {
+	refs := filter.Refs(q.tree, q.orders)
+	for _, r := range q.aggregates {
+		if !slices.Contains(refs, r) {
+			refs = append(refs, r)
+		}
+	}
+	return refs
 }
 
 // row is a run that was found.
 type row struct {
-	id   string
-	keys []key // nil where nobody compares: all but the last of the rows of one experiment
+	id     string
+	keys   []key     // nil where nobody compares: all but the last of the rows of one experiment
+	values []float64 // of the aggregates
 }
 
-// findRows searches experiment by experiment and keeps the first rows of all.
-func (s *Service) findRows(ctx context.Context, exps []int64, view View, q search) ([]row, error) {
-	if view != ViewAll {
-		shown := &filter.Compare{Ref: attribute("lifecycle_stage"), Op: filter.Eq, Text: string(view)}
-		if q.tree == nil {
-			q.tree = shown
-		} else {
-			q.tree = &filter.And{Parts: []filter.Node{shown, q.tree}}
+// named gives the aggregates of a row that have a value, as clients write them.
+func (r row) named(refs []filter.Ref) map[string]float64 {
+	out := map[string]float64{}
+	for i, ref := range refs {
+		if !isAbsent(r.values[i]) {
+			out[aggregateName(ref)] = r.values[i]
 		}
 	}
-	refs := filter.Refs(q.tree, q.orders)
-	var all []row
+	return out
+}
+
+func aggregateName(ref filter.Ref) string {
+	of := string(ref.Of)
+	if ref.Of == filter.Last {
+		of = "last"
+	}
+	return of + "(metrics." + ref.Key + ")"
+}
+
+// findRows searches experiment by experiment, keeps the first rows of all, and counts what passes the filter.
+func (s *Service) findRows(ctx context.Context, exps []int64, q search) (all []row, total int, err error) {
+	refs := q.refs()
 	for _, exp := range exps {
-		better, err := s.st.betterKnown(ctx, exp, refs)
+		best, err := s.st.bestOf(ctx, exp, refs)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		some, err := s.findIn(ctx, exp, better.refs(refs), better.search(q), len(exps) > 1)
+		some, n, err := s.findIn(ctx, exp, best.refs(refs), best.search(q), len(exps) > 1)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		total += n
 		if len(all) == 0 {
 			all = some
 		} else if len(some) > 0 {
 			all = mergeRows(all, some, q.orders, q.most)
 		}
 	}
-	return all, nil
+	return all, total, nil
 }
 
-func (s *Service) findIn(ctx context.Context, exp int64, refs []filter.Ref, q search, keyed bool) ([]row, error) {
+func (s *Service) findIn(ctx context.Context, exp int64, refs []filter.Ref, q search, keyed bool) ([]row, int, error) {
 	sh, err := s.st.index.open(ctx, exp, refs)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer s.st.index.close(sh)
 	by := sh.table.order(q.orders)
-	rows := by.top(sh.table.match(q.tree), q.from, q.most)
+	hits := sh.table.match(q.tree)
+	rows := by.top(hits, q.from, q.most)
 	out := make([]row, len(rows))
 	for i, r := range rows {
 		out[i].id = sh.ids[r]
 		if keyed || i >= q.most-2 { // the last of the page makes its token
 			out[i].keys = by.at(r)
 		}
+		for _, ref := range q.aggregates {
+			out[i].values = append(out[i].values, sh.table.cols[ref].nums[r])
+		}
 	}
-	return out, nil
+	return out, hits.count(), nil
 }
 
 func mergeRows(a, b []row, orders []filter.Order, most int) []row {
@@ -223,7 +303,7 @@ func (g gate) leave() { <-g }
 // fingerprint ties a page token to what was searched; the page size may change between pages.
 func fingerprint(query any) string {
 	if q, ok := query.(RunQuery); ok {
-		q.PageToken, q.Limit = "", 0
+		q.PageToken, q.Limit, q.Offset, q.Aggregates = "", 0, 0, nil
 		query = q
 	}
 	b, _ := json.Marshal(query) // plain structs of strings

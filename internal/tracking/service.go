@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -348,10 +349,11 @@ func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx
 
 // History is every point of a metric, ordered by time, step and value; without exact repeats. A key that was never logged is empty.
 func (s *Service) History(ctx context.Context, runID, key string) ([]Point, error) {
-	if _, err := s.st.runInfo(ctx, runID); err != nil {
+	r, err := s.st.runInfo(ctx, runID)
+	if err != nil {
 		return nil, err
 	}
-	points, err := s.st.history(ctx, runID, key)
+	points, err := s.st.chunks(ctx, r.num, key, nil)
 	return tidy(points), err
 }
 
@@ -363,6 +365,72 @@ func (s *Service) Chart(ctx context.Context, runID, key string, most int) ([]Poi
 	}
 	byStep(points)
 	return Downsample(points, most), nil
+}
+
+// ChartQuery asks for the histories of metrics of runs, for one chart.
+type ChartQuery struct {
+	Runs     []string // ids, at most 200; those that are not there have no series
+	Keys     []string
+	Most     int    // points of each series, at least 2
+	From, To *int64 // steps, both included
+}
+
+// Series is the thinned history of one metric of one run, by step.
+type Series struct {
+	RunID, Key string
+	Points     []Point
+	Total      int // points in the range before thinning
+}
+
+// The bounds of a ChartQuery.
+const (
+	maxChartRuns   = 200
+	maxChartSeries = 2000
+	maxChartPoints = 500_000
+)
+
+// Charts gives the histories that have points, by run and key as asked for. Kinds: Invalid.
+func (s *Service) Charts(ctx context.Context, q ChartQuery) ([]Series, error) {
+	var c errs.Collector
+	if len(q.Runs) > maxChartRuns {
+		c.Add("runs", "expected at most %d runs, got %d", maxChartRuns, len(q.Runs))
+	}
+	if n := len(q.Runs) * len(q.Keys); n > maxChartSeries {
+		c.Add("keys", "runs times keys is at most %d, got %d", maxChartSeries, n)
+	} else if n*q.Most > maxChartPoints {
+		c.Add("max_points", "runs times keys times points is at most %d, got %d", maxChartPoints, n*q.Most)
+	}
+	if err := c.Err("tracking.charts", "that is too much for one chart"); err != nil {
+		return nil, err
+	}
+	nums, err := s.st.runNumbers(ctx, q.Runs)
+	if err != nil {
+		return nil, err
+	}
+	var out []Series
+	var points []Point
+	for _, id := range q.Runs {
+		num, ok := nums[id]
+		if !ok {
+			continue
+		}
+		delete(nums, id) // an id that comes again counts once
+		for _, key := range q.Keys {
+			if points, err = s.st.chunks(ctx, num, key, points[:0]); err != nil {
+				return nil, err
+			}
+			if points = q.within(tidy(points)); len(points) > 0 {
+				out = append(out, Series{id, key, slices.Clone(Downsample(points, q.Most)), len(points)})
+			}
+		}
+	}
+	return out, nil
+}
+
+// within orders points for the chart and leaves out those outside its steps.
+func (q ChartQuery) within(points []Point) []Point {
+	byStep(points)
+	return slices.DeleteFunc(points, func(p Point) bool { return (q.From != nil && p.Step < *q.From) || (q.To != nil && p.Step > *q.To) })
 }
 
 // RunningRuns counts the active runs that have not ended.

@@ -30,6 +30,17 @@ type series struct {
 	low, high float64 // NaN when every point is
 }
 
+func newSeries(key string, points []Point) series {
+	latest := points[0]
+	for _, x := range points[1:] {
+		if x.newer(latest) {
+			latest = x
+		}
+	}
+	low, high := extremes(points)
+	return series{key: key, latest: latest, n: len(points), data: encodeChunk(points), low: low, high: high}
+}
+
 func prepare(b Batch) (prepared, error) {
 	p := prepared{tags: lastOfEach(b.Tags)}
 	seen := map[string]string{}
@@ -45,25 +56,32 @@ func prepare(b Batch) (prepared, error) {
 		}
 	}
 	slices.SortFunc(p.params, func(a, b Param) int { return cmp.Compare(a.Key, b.Key) })
-	points := map[string][]Point{}
+	for key, pts := range byKey(b.Metrics) {
+		p.series = append(p.series, newSeries(key, pts))
+	}
 	for _, m := range b.Metrics {
-		points[m.Key] = append(points[m.Key], m.Point)
 		if m.ModelID != "" {
 			p.models = append(p.models, m)
 		}
 	}
-	for key, pts := range points {
-		latest := pts[0]
-		for _, x := range pts[1:] {
-			if x.newer(latest) {
-				latest = x
-			}
-		}
-		low, high := extremes(pts)
-		p.series = append(p.series, series{key: key, latest: latest, n: len(pts), data: encodeChunk(pts), low: low, high: high})
-	}
 	slices.SortFunc(p.series, func(a, b series) int { return cmp.Compare(a.key, b.key) }) // one lock order for all writers
 	return p, nil
+}
+
+// byKey sorts the points of a batch by key into one array.
+func byKey(metrics []Metric) map[string][]Point {
+	counts := map[string]int{}
+	for i := range metrics {
+		counts[metrics[i].Key]++
+	}
+	out, free := make(map[string][]Point, len(counts)), make([]Point, len(metrics))
+	for key, n := range counts {
+		out[key], free = free[:0:n], free[n:]
+	}
+	for i := range metrics {
+		out[metrics[i].Key] = append(out[metrics[i].Key], metrics[i].Point)
+	}
+	return out
 }
 
 func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
@@ -182,12 +200,17 @@ func decodeRows(rows *sql.Rows) ([]Point, error) {
 	return points, rows.Err()
 }
 
-func (st *store) history(ctx context.Context, runID, key string) ([]Point, error) {
-	rows, err := st.db.Query(ctx, "SELECT c.data FROM metric_chunk c WHERE c.run = (SELECT num FROM run WHERE id = ?) AND c.key = ? ORDER BY c.seq", runID, key)
-	if err != nil {
-		return nil, err
-	}
-	return decodeRows(rows)
+// chunks reads the points of one metric of a run, in the order they were logged, behind those of out.
+func (st *store) chunks(ctx context.Context, run int64, key string, out []Point) ([]Point, error) {
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var data sql.RawBytes
+		err := rows.Scan(&data)
+		if err == nil {
+			out, err = decodeChunk(data, out)
+		}
+		return err
+	}, "SELECT data FROM metric_chunk WHERE run = ? AND key = ? ORDER BY seq", run, key)
+	return out, err
 }
 
 // setModelMetric keeps the latest value that a run measured of a logged model; metrics of models that are not here are kept with the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -192,13 +193,16 @@ func (st *store) fillModelMetrics(ctx context.Context, where string, arg any, ou
 
 func (st *store) modelNames(ctx context.Context, ids []string) (map[string]string, error) {
 	out := map[string]string{}
-	for _, id := range ids {
-		var name string
-		err := st.db.QueryRow(ctx, "SELECT name FROM logged_model WHERE id = ?", id).Scan(&name)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	for some := range slices.Chunk(ids, fillBatch) {
+		err := st.scan(ctx, func(rows *sql.Rows) error {
+			var id, name string
+			err := rows.Scan(&id, &name)
+			out[id] = name
+			return err
+		}, "SELECT m.id, m.name FROM "+st.listed("TEXT")+" w CROSS JOIN logged_model m WHERE m.id = w.value", st.list(quoted(some)))
+		if err != nil {
 			return nil, err
 		}
-		out[id] = name
 	}
 	return out, nil
 }

@@ -87,6 +87,9 @@ func (st *store) removeModel(tx *db.Tx, modelID string) error {
 }
 
 func (st *store) removeExperiment(tx *db.Tx, exp int64) error {
+	if _, err := tx.Exec("DELETE FROM experiment_view WHERE exp = ?", exp); err != nil {
+		return err
+	}
 	if _, err := tx.Exec("DELETE FROM experiment_tag WHERE exp = ?", exp); err != nil {
 		return err
 	}

@@ -157,11 +157,7 @@ func (st *store) loadMetric(ctx context.Context, sh *shard, ref filter.Ref, c *c
 		return err
 	}
 	for _, num := range unknown {
-		rows, err := st.db.Query(ctx, "SELECT data FROM metric_chunk WHERE run = ? AND key = ? ORDER BY seq", num, ref.Key)
-		if err != nil {
-			return err
-		}
-		points, err := decodeRows(rows)
+		points, err := st.chunks(ctx, num, ref.Key, nil)
 		if err != nil {
 			return err
 		}
@@ -212,15 +208,10 @@ func (st *store) loadKeys(ctx context.Context, exp int64) (map[filter.Entity]map
 }
 
 // recentExperiments lists the active experiments with runs whose newest runs are the newest.
-func (st *store) recentExperiments(ctx context.Context, most int) (exps []int64, err error) {
-	err = st.scan(ctx, func(rows *sql.Rows) error {
-		var exp int64
-		err := rows.Scan(&exp)
-		exps = append(exps, exp)
-		return err
-	}, `SELECT e.id FROM experiment e JOIN (SELECT exp, MAX(start_at) AS last FROM run WHERE lifecycle = ? GROUP BY exp) r ON r.exp = e.id
+func (st *store) recentExperiments(ctx context.Context, most int) ([]int64, error) {
+	rows, err := st.db.Query(ctx, `SELECT e.id FROM experiment e JOIN (SELECT exp, MAX(start_at) AS last FROM run WHERE lifecycle = ? GROUP BY exp) r ON r.exp = e.id
 		WHERE e.lifecycle = ? ORDER BY r.last DESC LIMIT ?`, string(Active), string(Active), most)
-	return exps, err
+	return db.All(rows, err, db.Column[int64])
 }
 
 // fillBatch is how many runs one statement reads the values of.
@@ -251,6 +242,19 @@ func (st *store) runsByID(ctx context.Context, ids []string) ([]Run, error) {
 		}
 	}
 	return out, nil
+}
+
+// runNumbers finds the numbers of runs inside the store, by id.
+func (st *store) runNumbers(ctx context.Context, ids []string) (map[string]int64, error) {
+	out := make(map[string]int64, len(ids))
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var id string
+		var num int64
+		err := rows.Scan(&id, &num)
+		out[id] = num
+		return err
+	}, "SELECT r.id, r.num FROM "+st.listed("TEXT")+" w CROSS JOIN run r WHERE r.id = w.value", st.list(quoted(ids)))
+	return out, err
 }
 
 // listed is a table expression over one parameter made by list, with one row for each of its values.

@@ -31,9 +31,12 @@ func New() *Factory {
 	return &Factory{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 }
 
+// BearerToken is the token of the server that flags and environment name, "" for none.
+func (f *Factory) BearerToken() string { return first(f.Token, f.Getenv("MODELYARD_TOKEN")) }
+
 // Client is the client of the server that flags and environment name.
 func (f *Factory) Client() (*client.Client, error) {
-	o := client.Options{Server: first(f.Server, f.Getenv("MODELYARD_SERVER")), Token: first(f.Token, f.Getenv("MODELYARD_TOKEN"))}
+	o := client.Options{Server: first(f.Server, f.Getenv("MODELYARD_SERVER")), Token: f.BearerToken()}
 	if f.Getenv("MODELYARD_DEBUG") == "api" {
 		o.Trace = f.Err
 	}
@@ -52,6 +55,12 @@ func first(vs ...string) string {
 // Terminal reports whether standard output is a terminal.
 func (f *Factory) Terminal() bool {
 	file, ok := f.Out.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// ErrTerminal reports whether standard error is a terminal, where a line can be written over.
+func (f *Factory) ErrTerminal() bool {
+	file, ok := f.Err.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 

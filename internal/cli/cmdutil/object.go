@@ -119,6 +119,21 @@ func (f *Factory) Send(ctx context.Context, method, path string, body any) (Obje
 	return o, c.Send(ctx, method, path, body, &o)
 }
 
+// ExperimentID finds an experiment by name, or takes an id as it is. A name wins.
+func (f *Factory) ExperimentID(ctx context.Context, nameOrID string) (string, error) {
+	o, err := f.Fetch(ctx, "/api/v1/experiments", url.Values{"filter": {"name = '" + strings.ReplaceAll(nameOrID, "'", "''") + "'"}})
+	if found := o.Items("items"); err == nil && len(found) > 0 {
+		return found[0].Str("id"), nil
+	}
+	if nameOrID != "" && strings.Trim(nameOrID, "0123456789") == "" {
+		return nameOrID, nil
+	}
+	if err == nil {
+		err = &client.Error{Kind: "not_found", Message: fmt.Sprintf("there is no experiment named %q", nameOrID), Hint: "list them with: modelyard experiment list"}
+	}
+	return "", err
+}
+
 // maxPages bounds how many pages a list command follows.
 const maxPages = 200
 

@@ -29,7 +29,8 @@ func New(f *cmdutil.Factory) *cobra.Command {
 				return err
 			}
 			return f.Describe(o, cmdutil.Pair{Key: "id", Value: o.Str("id")}, cmdutil.Pair{Key: "name", Value: o.Str("name")}, cmdutil.Pair{Key: "state", Value: o.Str("lifecycle")},
-				cmdutil.Pair{Key: "created", Value: o.Str("created_at")}, cmdutil.Pair{Key: "tags", Value: o.Str("tags")})
+				cmdutil.Pair{Key: "created", Value: o.Str("created_at")}, cmdutil.Pair{Key: "description", Value: o.Str("description")}, cmdutil.Pair{Key: "hypothesis", Value: o.Str("hypothesis")},
+				cmdutil.Pair{Key: "criteria", Value: o.Str("success_criteria")}, cmdutil.Pair{Key: "verdict", Value: verdict(o)}, cmdutil.Pair{Key: "tags", Value: o.Str("tags")})
 		},
 	}, &cobra.Command{
 		Use: "create <name>", Short: "Make an experiment", Args: cmdutil.Args("<name>"),
@@ -40,7 +41,8 @@ func New(f *cmdutil.Factory) *cobra.Command {
 			}
 			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
 		},
-	}, change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
+	}, edit(f), conclude(f), merge(f),
+		change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
 		change(f, "restore", "Bring an experiment back from the trash", "restored"))
 	return cmd
 }

@@ -17,7 +17,7 @@ const root = "api/v1/models"
 // New is `modelyard model`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Registered models, their versions and aliases", Aliases: []string{"models"}}
-	cmd.AddCommand(list(f), get(f), versions(f), register(f), promote(f), history(f), remove(f))
+	cmd.AddCommand(list(f), get(f), versions(f), register(f), promote(f), history(f), duplicate(f), remove(f))
 	return cmd
 }
 

@@ -17,7 +17,8 @@ const root = "api/v1/runs"
 // New is `modelyard run`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Runs: what was tried, with parameters, metrics and files", Aliases: []string{"runs"}}
-	cmd.AddCommand(list(f), get(f), change(f, "delete", "Move runs to the trash", "moved to the trash"), change(f, "restore", "Bring runs back from the trash", "restored"))
+	cmd.AddCommand(list(f), get(f), note(f), move(f),
+		change(f, "delete", "Move runs to the trash", "moved to the trash"), change(f, "restore", "Bring runs back from the trash", "restored"))
 	return cmd
 }
 
@@ -76,7 +77,21 @@ func get(f *cmdutil.Factory) *cobra.Command {
 			}
 			return f.Describe(o, cmdutil.Pair{Key: "id", Value: o.Str("id")}, cmdutil.Pair{Key: "name", Value: o.Str("name")}, cmdutil.Pair{Key: "status", Value: o.Str("status")},
 				cmdutil.Pair{Key: "experiment", Value: o.Str("experiment_id")}, cmdutil.Pair{Key: "started", Value: o.Str("start_time")}, cmdutil.Pair{Key: "seconds", Value: o.Num("duration_s", 1)},
-				cmdutil.Pair{Key: "metrics", Value: pairs(o, "metrics")}, cmdutil.Pair{Key: "params", Value: pairs(o, "params")})
+				cmdutil.Pair{Key: "metrics", Value: pairs(o, "metrics")}, cmdutil.Pair{Key: "params", Value: pairs(o, "params")}, cmdutil.Pair{Key: "note", Value: o.Str("description")})
+		},
+	}
+}
+
+func note(f *cmdutil.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use: "note <id> <text>", Short: "Write the note of a run, in Markdown; an empty text clears it", Args: cmdutil.Args("<id>", "<text>"),
+		Example: `  modelyard run note 0f3c… "Best so far; the dew point helps at night."`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Send(cmd.Context(), http.MethodPatch, client.P(root, args[0]), map[string]string{"description": args[1]})
+			if err != nil {
+				return err
+			}
+			return f.Created(o, o.Str("id"), "/runs/"+o.Str("id"), "")
 		},
 	}
 }

@@ -114,8 +114,25 @@ func (r *Router) problem(ctx context.Context, err error) *Problem {
 	return p
 }
 
-// Error answers with err as problem+json.
+// Errors gives the paths that begin with a prefix their own form of error: that of the protocol they speak. It also answers for what goes
+// wrong before their handlers are reached: no credentials, a foreign host, a panic.
+func (r *Router) Errors(prefix string, fail func(http.ResponseWriter, *http.Request, error)) {
+	r.fails = append(r.fails, failer{prefix, fail})
+}
+
+type failer struct {
+	prefix string
+	fail   func(http.ResponseWriter, *http.Request, error)
+}
+
+// Error answers with err as problem+json, or in the form that the path's protocol has.
 func (r *Router) Error(w http.ResponseWriter, req *http.Request, err error) {
+	for _, f := range r.fails {
+		if strings.HasPrefix(req.URL.Path, f.prefix) {
+			f.fail(w, req, err)
+			return
+		}
+	}
 	p := r.problem(req.Context(), err)
 	b, _ := json.Marshal(p)
 	w.Header().Set("Content-Type", p.ContentType(""))

@@ -1,8 +1,10 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -36,11 +39,12 @@ const versionsFolder = "versions"
 type place struct {
 	root, path string
 	readOnly   bool
+	trace      *trace.Trace // whose files these are
 }
 
 // locate finds the place that a client means by a path: <experiment>/<run>/artifacts/<path> or
 // <experiment>/models/<model>/artifacts/<path>. The run or model must exist in that experiment: clients name no storage location, only
-// things that are here. The path has been decoded once, by the router.
+// things that are here, below the experiment they are in or were in. The path has been decoded once, by the router.
 func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 	if strings.Contains(p, "//") { // an absolute path inside ours
 		return place{}, errs.Invalidf("mlflow.artifact", "the path is not allowed: it has an empty part").WithField("path", "expected a relative path such as model/MLmodel")
@@ -64,17 +68,19 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[1], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.RunRoot(part[1]), path: strings.Join(part[3:], "/")}, nil
+	case len(part) >= 4 && part[1] == "traces" && part[3] == "artifacts":
+		return e.tracePlace(ctx, part[0], part[2], strings.Join(part[4:], "/"))
 	case len(part) >= 4 && part[1] == "models" && part[3] == "artifacts":
 		exp, err := e.d.Tracking.HasModel(ctx, part[2])
 		if err != nil {
 			return place{}, err
 		}
-		if exp != part[0] {
-			return place{}, nothing
+		if here, err := e.d.Tracking.InPlace(ctx, part[2], exp, part[0]); err != nil || !here {
+			return place{}, cmp.Or(err, error(nothing))
 		}
 		return place{root: tracking.ModelRoot(part[2]), path: strings.Join(part[4:], "/")}, nil
 	}
@@ -154,6 +160,10 @@ func (e *Edge) download(w http.ResponseWriter, req *http.Request) {
 		e.fail(w, req, err)
 		return
 	}
+	if at.trace != nil && at.path == traceFile {
+		e.sendTraceData(w, req, at.trace.ID)
+		return
+	}
 	e.send(w, req, at.root, at.path)
 }
 
@@ -173,11 +183,32 @@ func (e *Edge) runPlace(req *http.Request) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	if q.Get("path") == "" {
+		return place{}, missing("path")
+	}
 	id, err := runID{q.Get("run_id"), q.Get("run_uuid")}.get()
 	if err == nil {
 		_, err = e.d.Tracking.HasRun(req.Context(), id)
 	}
 	return place{root: tracking.RunRoot(id), path: q.Get("path")}, err
+}
+
+// getVersionArtifact is the browser's download of a file of a model version.
+func (e *Edge) getVersionArtifact(w http.ResponseWriter, req *http.Request) {
+	q, err := query(req)
+	if err == nil {
+		err = (&versionID{q.Get("name"), q.Get("version")}).check()
+	}
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	v, err := e.d.Registry.GetVersion(req.Context(), q.Get("name"), q.Get("version"))
+	if err != nil {
+		e.fail(w, req, err)
+		return
+	}
+	e.send(w, req, v.FilesRoot(), q.Get("path"))
 }
 
 func (e *Edge) getModelFile(w http.ResponseWriter, req *http.Request) {
@@ -244,21 +275,43 @@ func (e *Edge) uploadToRun(w http.ResponseWriter, req *http.Request) {
 }
 
 func (e *Edge) store(w http.ResponseWriter, req *http.Request, at place) {
-	if at.readOnly {
-		e.fail(w, req, errs.E(errs.Forbidden, "mlflow.upload", "the files of a model version never change", nil).WithHint("log the model again and register a new version"))
+	if req.ContentLength > e.d.MaxUpload { // refused before a byte is read
+		e.fail(w, req, e.uploadError(&http.MaxBytesError{Limit: e.d.MaxUpload}))
 		return
 	}
-	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, req.Body); err != nil {
-		e.fail(w, req, err)
+	if at.readOnly {
+		e.fail(w, req, readOnlyFiles())
 		return
+	}
+	if _, err := e.d.Files.Put(req.Context(), at.root, at.path, e.bounded(w, req)); err != nil {
+		e.fail(w, req, e.uploadError(err))
+		return
+	}
+	if at.trace != nil && at.path == traceFile {
+		e.readTraceFile(req.Context(), *at.trace)
 	}
 	e.reply(w, req, none{})
+}
+
+// bounded is the body of an upload, cut off at the largest size that is taken.
+func (e *Edge) bounded(w http.ResponseWriter, req *http.Request) io.Reader {
+	return http.MaxBytesReader(w, req.Body, e.d.MaxUpload)
+}
+
+// uploadError tells an upload that is too large from one that broke off.
+func (e *Edge) uploadError(err error) error {
+	var large *http.MaxBytesError
+	if !errors.As(err, &large) {
+		return err
+	}
+	return errs.E(errs.Exhausted, "mlflow.upload", fmt.Sprintf("the file is larger than %d MiB", e.d.MaxUpload>>20), nil).
+		WithHint("log it in parts, or raise max_upload_mb of the server")
 }
 
 func (e *Edge) deleteFiles(w http.ResponseWriter, req *http.Request) {
 	at, err := e.locate(req.Context(), req.PathValue("path"))
 	if err == nil && at.readOnly {
-		err = errs.E(errs.Forbidden, "mlflow.delete", "the files of a model version never change", nil)
+		err = readOnlyFiles()
 	}
 	if err == nil {
 		_, err = e.d.Files.Delete(req.Context(), at.root, at.path)

@@ -2,5 +2,5 @@
 // and their answers back. It keeps no state and decides nothing. Every path under /api/ has its twin under /ajax-api/.
 //
 // What is served: experiments, runs, metrics, logged models, artifacts (through the server, mlflow-artifacts:), registered models,
-// model versions and aliases. Traces, GenAI datasets, webhooks, gateway and workspaces answer NOT_IMPLEMENTED with their path.
+// model versions and aliases. What is left out (leftout.go) answers NOT_IMPLEMENTED with its path.
 package mlflow

@@ -9,12 +9,18 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelyard/modelyard/internal/evalset"
 	"github.com/modelyard/modelyard/internal/platform/actor"
 	"github.com/modelyard/modelyard/internal/platform/blob"
+	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/platform/secret"
 	"github.com/modelyard/modelyard/internal/registry"
+	"github.com/modelyard/modelyard/internal/scorer"
+	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
+	"github.com/modelyard/modelyard/internal/webhook"
 )
 
 // Version is the MLflow version whose protocol this is; its clients choose features by it.
@@ -24,14 +30,27 @@ const Version = "3.17.2"
 type Deps struct {
 	Tracking *tracking.Service
 	Registry *registry.Service
+	Traces   *trace.Service
+	EvalSets *evalset.Service
+	Webhooks *webhook.Service
+	Scorers  *scorer.Service
 	Files    *blob.Files
 	// Source finds the files behind the URI that a model version is made of.
 	Source func(ctx context.Context, uri string) (registry.Source, error)
-	Log    *slog.Logger
+	// MaxUpload is the largest artifact that is taken, in bytes.
+	MaxUpload int64
+	DataDir   string // keys/artifact.key lies below it
+	Clock     clock.Clock
+	Log       *slog.Logger
 }
 
 // Edge serves the protocol.
-type Edge struct{ d Deps }
+type Edge struct {
+	d   Deps
+	key *secret.Key // set by Start
+
+	served []Endpoint
+}
 
 // New makes the edge.
 func New(d Deps) *Edge {
@@ -49,21 +68,40 @@ const (
 	runWrite        httpx.Action = "run:write"
 	modelRead       httpx.Action = "model:read"
 	modelWrite      httpx.Action = "model:write"
+	webhookRead     httpx.Action = "webhook:read"
+	webhookWrite    httpx.Action = "webhook:write"
 )
 
 // Routes registers every path.
 func (e *Edge) Routes(r *httpx.Router) {
-	for _, base := range []string{"/api", "/ajax-api"} {
-		at := func(method, path string, a httpx.Action, h http.HandlerFunc) { r.Handle(method, base+path, a, h) }
+	for _, prefix := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/v1/traces"} {
+		r.Errors(prefix, e.fail)
+	}
+	for i, base := range bases() {
+		at := func(method, path string, a httpx.Action, h http.HandlerFunc) {
+			r.Handle(method, base+path, a, e.oneWorkspace(h))
+			if i == 0 && method != "" {
+				e.served = append(e.served, Endpoint{method, path})
+			}
+		}
 		e.experimentRoutes(at)
 		e.runRoutes(at)
 		e.modelRoutes(at)
 		e.registryRoutes(at)
 		e.versionRoutes(at)
 		e.artifactRoutes(at)
+		e.traceRoutes(at)
+		e.evalsetRoutes(at)
+		e.transferRoutes(at)
+		e.webhookRoutes(at)
+		e.scorerRoutes(at)
 		e.otherRoutes(at)
 	}
-	e.serverRoutes(r)
+	e.serverRoutes(func(method, path string, a httpx.Action, h http.HandlerFunc) {
+		r.Handle(method, path, a, e.oneWorkspace(h))
+		e.served = append(e.served, Endpoint{method, path})
+	})
+	e.leftOutRoutes(r)
 }
 
 // registrar registers one path under one of the two bases.
@@ -80,13 +118,9 @@ const (
 
 // call makes the handler of one RPC: decode, do, encode.
 func call[I, O any](e *Edge, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
-	return callLimited(e, maxBody, h)
-}
-
-func callLimited[I, O any](e *Edge, limit int64, h func(ctx context.Context, in *I) (O, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		in := new(I)
-		if err := decode(req, limit, in); err != nil {
+		if err := decode(req, maxBody, in); err != nil {
 			e.fail(w, req, err)
 			return
 		}
@@ -99,7 +133,15 @@ func callLimited[I, O any](e *Edge, limit int64, h func(ctx context.Context, in 
 	}
 }
 
+// appender is an answer with an encoder of its own, for those that are large or frequent.
+type appender interface{ appendJSON(b []byte) []byte }
+
 func (e *Edge) reply(w http.ResponseWriter, req *http.Request, v any) {
+	if a, ok := v.(appender); ok {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(append(a.appendJSON(make([]byte, 0, 4<<10)), '\n'))
+		return
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -156,6 +198,9 @@ func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 		id := actor.Request(req.Context())
 		e.d.Log.Error("request failed", "request_id", id, "route", req.Pattern, "error", err)
 		msg = "internal error; look for the request id " + id + " in the server's log"
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="mlflow"`) // what its clients expect; Bearer is taken as well
 	}
 	httpx.WriteJSON(w, status, wireError{code, msg})
 }

@@ -1,6 +1,8 @@
 package mlflow_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -54,7 +56,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Fatalf("%d %q", code, body)
 	}
 	info := do(t, s, "GET", "/api/3.0/mlflow/server-info", "", 200)
-	if info["workspaces_enabled"] != false || info["multipart_uploads_enabled"] != false {
+	if info["workspaces_enabled"] != false || info["multipart_uploads_enabled"] != true || info["multipart_downloads_enabled"] != false {
 		t.Errorf("%v", info)
 	}
 	if e := do(t, s, "GET", api+"experiments/get-by-name?experiment_name=none", "", 404); e["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
@@ -92,7 +94,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	do(t, s, "POST", api+"runs/log-model", fmt.Sprintf(`{"run_id":%q,"model_json":"{\"artifact_path\":\"m\",\"flavors\":{}}"}`, run), 200)
-	for path, code := range map[string]string{"/api/3.0/mlflow/traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "NOT_IMPLEMENTED"} {
+	for path, code := range map[string]string{"/api/2.0/mlflow/unified-traces": "NOT_IMPLEMENTED", "/api/2.0/mlflow/nothing": "ENDPOINT_NOT_FOUND", "/v1/traces": "INVALID_PARAMETER_VALUE"} {
 		if _, text := s.Do(t, "POST", path, "{}"); !strings.Contains(text, code) {
 			t.Errorf("%s: %s", path, text)
 		}
@@ -135,6 +137,14 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "runs/log-batch", `[]`},
 		{"POST", "runs/log-batch", `{"run_id":5}`},
 		{"POST", "runs/log-batch", `{}`},
+		{"POST", "runs/search", `{"experiment_ids":["0"],"max_results":0}`},
+		{"POST", "runs/search", `{"experiment_ids":["abc"]}`},
+		{"GET", "experiments/get?experiment_id=abc", ""},
+		{"POST", "experiments/update", `{"experiment_id":"0"}`},
+		{"POST", "runs/log-metric", `{"run_id":"` + run + `","key":"k","value":1}`},
+		{"GET", "metrics/get-history-bulk-interval?metric_key=a&start_step=1&run_ids=" + run, ""},
+		{"GET", "metrics/get-history-bulk-interval?metric_key=a&max_results=2501&run_ids=" + run, ""},
+		{"GET", "metrics/get-history?max_results=0&metric_key=a&run_id=" + run, ""},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a"}]}`},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a","value":"x","timestamp":1}]}`},
 		{"POST", "runs/log-batch", `{"run_id":"` + run + `","metrics":[{"key":"a","value":1,"timestamp":1.5}]}`},
@@ -156,7 +166,7 @@ func TestBadRequests(t *testing.T) {
 		{"PATCH", "logged-models/m-none", `{"status":"LOGGED_MODEL_PENDING"}`},
 		{"POST", "registered-models/create", `{"name":""}`},
 		{"POST", "registered-models/create", `{"name":"../x"}`},
-		{"GET", "registered-models/search?filter=name%20%3D%20'a'%20or%20name%20%3D%20'b'", ""},
+		{"GET", "registered-models/search?filter=name%20%3D%20'a'%20or%20name", ""},
 		{"POST", "model-versions/create", `{"name":"x"}`},
 		{"POST", "registered-models/alias", `{"name":"x","alias":"v1","version":"1"}`},
 	} {
@@ -292,7 +302,8 @@ func TestRegistryCalls(t *testing.T) {
 	if v := do(t, s, "GET", api+"registered-models/alias?name=m&alias=champion", "", 200); at(t, v, "model_version", "version") != "2" {
 		t.Errorf("%v", v)
 	}
-	for _, filter := range []string{"name = 'm'", "tags.a = 'b'", "tag.`mlflow.prompt.is_prompt` != 'true'", "name LIKE 'm%' AND tags.a IS NOT NULL"} {
+	for _, filter := range []string{"name = 'm'", "tags.a = 'b'", "tag.`mlflow.prompt.is_prompt` != 'true'", "name LIKE 'm%' AND tags.a IS NOT NULL",
+		"name = 'x' or NOT name = 'y'", "not (name in ('x') or tags.z = '1')", "creation_timestamp > 1.5", "last_updated_timestamp NOT IN (1, 2)"} {
 		got := do(t, s, "GET", api+"registered-models/search?filter="+strings.NewReplacer(" ", "%20", "%", "%25", "'", "%27", "=", "%3D", "`", "%60").Replace(filter), "", 200)
 		if ms, _ := got["registered_models"].([]any); len(ms) != 1 {
 			t.Errorf("%s: %v", filter, got)
@@ -323,4 +334,80 @@ func TestRegistryCalls(t *testing.T) {
 	do(t, s, "GET", api+"model-versions/get?name=n&version=1", "", 404)
 	do(t, s, "DELETE", api+"registered-models/delete", `{"name":"n"}`, 200)
 	do(t, s, "GET", api+"registered-models/get?name=n", "", 404)
+}
+
+func TestSmallCalls(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	run := newRun(t, s)
+	do(t, s, "POST", api+"runs/log-inputs", fmt.Sprintf(`{"run_id":%q,"datasets":[{"tags":[{"key":"mlflow.data.context","value":"training"}],"dataset":{"name":"bike","digest":"d1","source_type":"local","source":"{}"}}]}`, run), 200)
+	for _, base := range []string{"/api", "/ajax-api"} {
+		got := do(t, s, "POST", base+"/2.0/mlflow/experiments/search-datasets", `{"experiment_ids":["0"]}`, 200)
+		if text := fmt.Sprint(got); text != "map[dataset_summaries:[map[context:training digest:d1 experiment_id:0 name:bike]]]" {
+			t.Error(text)
+		}
+	}
+	do(t, s, "POST", api+"experiments/search-datasets", `{}`, 400)
+	do(t, s, "POST", api+"experiments/search-datasets", `{"experiment_ids":["99"]}`, 404)
+	if u := do(t, s, "GET", api+"users/current", "", 200); at(t, u, "user", "is_admin") != true || at(t, u, "user", "username") == "" {
+		t.Errorf("%v", u)
+	}
+	do(t, s, "POST", "/ajax-api/2.0/mlflow/upload-artifact?path=model/MLmodel&run_uuid="+run, "flavors:\n  python_function:\n    loader_module: x\n", 200)
+	do(t, s, "POST", api+"registered-models/create", `{"name":"m"}`, 200)
+	do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(`{"name":"m","source":"runs:/%s/model"}`, run), 200)
+	if code, text := s.Do(t, "GET", "/model-versions/get-artifact?name=m&version=1&path=MLmodel", ""); code != 200 || !strings.HasPrefix(text, "flavors:") {
+		t.Errorf("%d %s", code, text)
+	}
+	do(t, s, "GET", "/model-versions/get-artifact?name=m&version=1&path=none", "", 404)
+	do(t, s, "GET", "/model-versions/get-artifact?name=m&path=none", "", 400)
+	for _, p := range []string{"POST /ajax-api/3.0/mlflow/gateway/endpoints/create", "DELETE /api/3.0/mlflow/prompt-optimization/jobs/1", "GET /api/2.0/mlflow/users/list"} {
+		method, path, _ := strings.Cut(p, " ")
+		if e := do(t, s, method, path, "", 501); e["error_code"] != "NOT_IMPLEMENTED" || !strings.Contains(fmt.Sprint(e["message"]), "does not have") {
+			t.Errorf("%s: %v", p, e)
+		}
+	}
+}
+
+// object reads an answer as a JSON object.
+func object(t *testing.T, text string) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return out
+}
+
+// digest is the ETag that the server gives to contents.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestWhatMLflowDoesSoDoWe(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	run := newRun(t, s)
+	// old clients send their JSON as a JSON string
+	id := at(t, do(t, s, "POST", api+"experiments/create", `"{\"name\":\"twice encoded\"}"`, 200), "experiment_id").(string)
+	// values that are too long are cut off, by characters
+	do(t, s, "POST", api+"runs/log-parameter", fmt.Sprintf(`{"run_id":%q,"key":"long","value":%q}`, run, strings.Repeat("ä", 6001)), 200)
+	do(t, s, "POST", api+"runs/set-tag", fmt.Sprintf(`{"run_id":%q,"key":"long","value":%q}`, run, strings.Repeat("ä", 8001)), 200)
+	do(t, s, "POST", api+"runs/log-batch", fmt.Sprintf(`{"run_id":%q,"params":[{"key":"batch","value":%q}]}`, run, strings.Repeat("x", 6001)), 200)
+	_, text := s.Do(t, "GET", api+"runs/get?run_id="+run, "")
+	for what, n := range map[string]int{strings.Repeat("ä", 6000) + `"`: 2, strings.Repeat("x", 6000) + `"`: 1} { // the tag has them in its end
+		if strings.Count(text, what) != n || strings.Contains(text, strings.Repeat("ä", 8001)) {
+			t.Errorf("%.3s: %d times, want %d", what, strings.Count(text, what), n)
+		}
+	}
+	// an experiment in the other stage of its life is not found
+	do(t, s, "POST", api+"experiments/restore", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
+	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 200)
+	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
+	// nobody writes into a workspace that is not there
+	for path, status := range map[string]int{api + "experiments/search": 501, "/api/3.0/mlflow/workspaces": 501, "/api/3.0/mlflow/server-info": 200} {
+		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "FEATURE_DISABLED" {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -21,6 +22,7 @@ func (e *Edge) experimentRoutes(at registrar) {
 	at("POST", p+"restore", experimentWrite, call(e, e.restoreExperiment))
 	at("POST", p+"set-experiment-tag", experimentWrite, call(e, e.setExperimentTag))
 	at("POST", p+"delete-experiment-tag", experimentWrite, call(e, e.deleteExperimentTag))
+	at("POST", p+"search-datasets", experimentRead, call(e, e.searchDatasets))
 }
 
 type experiment struct {
@@ -31,10 +33,11 @@ type experiment struct {
 	Updated   integer    `json:"last_update_time"`
 	Created   integer    `json:"creation_time"`
 	Tags      []keyValue `json:"tags,omitempty"`
+	Workspace string     `json:"workspace"` // always the default one
 }
 
 func fromExperiment(x tracking.Experiment) experiment {
-	return experiment{x.ID, x.Name, "mlflow-artifacts:/" + x.ID, string(x.Lifecycle), millis(x.UpdatedAt), millis(x.CreatedAt), fromTags(x.Tags)}
+	return experiment{x.ID, x.Name, "mlflow-artifacts:/" + x.ID, string(x.Lifecycle), millis(x.UpdatedAt), millis(x.CreatedAt), fromTags(x.Tags), "default"}
 }
 
 type experimentReply struct {
@@ -73,8 +76,8 @@ func (e *Edge) createExperiment(ctx context.Context, in *createExperimentIn) (ex
 }
 
 func (e *Edge) getExperiment(ctx context.Context, in *experimentID) (experimentReply, error) {
-	if in.ID == "" {
-		return experimentReply{}, missing("experiment_id")
+	if err := checkExperimentID(in.ID); err != nil {
+		return experimentReply{}, err
 	}
 	x, err := e.d.Tracking.Experiment(ctx, in.ID)
 	return experimentReply{fromExperiment(x)}, err
@@ -92,7 +95,7 @@ func (e *Edge) getExperimentByName(ctx context.Context, in *struct {
 
 type searchExperimentsIn struct {
 	View      view     `json:"view_type"`
-	Max       integer  `json:"max_results"`
+	Max       *integer `json:"max_results"`
 	Filter    string   `json:"filter"`
 	OrderBy   []string `json:"order_by"`
 	PageToken string   `json:"page_token"`
@@ -103,7 +106,7 @@ type experimentsReply struct {
 	Next        string       `json:"next_page_token,omitempty"`
 }
 
-// checkMax bounds a page size that the client gave.
+// checkMax bounds a page size that the client gave; 0 is as good as none.
 func checkMax(n integer, most int) error {
 	if n < 0 || int64(n) > int64(most) {
 		return errs.Invalidf("mlflow.max_results", "Invalid value %d for parameter 'max_results' supplied. It must be at most %d", n, most).WithField("max_results", "expected 1 to %d", most)
@@ -111,15 +114,38 @@ func checkMax(n integer, most int) error {
 	return nil
 }
 
+// pageSize is a page size of which MLflow refuses 0; 0 when the client gave none.
+func pageSize(n *integer, most int) (int, error) {
+	if n == nil {
+		return 0, nil
+	}
+	if *n == 0 {
+		return 0, errs.Invalidf("mlflow.max_results", "Invalid value 0 for parameter 'max_results' supplied. It must be a positive integer").WithField("max_results", "expected 1 to %d", most)
+	}
+	return int(*n), checkMax(*n, most)
+}
+
+// checkExperimentID refuses what cannot be the id of an experiment, as MLflow does before it looks.
+func checkExperimentID(id string) error {
+	if id == "" {
+		return missing("experiment_id")
+	}
+	if _, err := strconv.ParseInt(id, 10, 64); err != nil {
+		return errs.Invalidf("mlflow.experiment", "Invalid experiment ID '%.100s'. Experiment ID must be a valid integer.", id).WithField("experiment_id", "expected a number")
+	}
+	return nil
+}
+
 func (e *Edge) searchExperiments(ctx context.Context, in *searchExperimentsIn) (experimentsReply, error) {
 	v, err := in.View.of()
-	if err == nil {
-		err = checkMax(in.Max, tracking.MaxRunsPerPage)
-	}
 	if err != nil {
 		return experimentsReply{}, err
 	}
-	xs, next, err := e.d.Tracking.SearchExperiments(ctx, tracking.Query{Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: int(in.Max), PageToken: in.PageToken})
+	most, err := pageSize(in.Max, tracking.MaxRunsPerPage)
+	if err != nil {
+		return experimentsReply{}, err
+	}
+	xs, next, err := e.d.Tracking.SearchExperiments(ctx, tracking.Query{Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: most, PageToken: in.PageToken})
 	out := experimentsReply{Next: next}
 	for _, x := range xs {
 		out.Experiments = append(out.Experiments, fromExperiment(x))
@@ -131,27 +157,39 @@ func (e *Edge) updateExperiment(ctx context.Context, in *struct {
 	ID   string `json:"experiment_id"`
 	Name string `json:"new_name"`
 }) (none, error) {
-	if in.ID == "" {
-		return none{}, missing("experiment_id")
+	if err := checkExperimentID(in.ID); err != nil {
+		return none{}, err
 	}
 	if in.Name == "" {
-		return none{}, nil
+		return none{}, missing("new_name")
 	}
 	return none{}, e.d.Tracking.RenameExperiment(ctx, in.ID, in.Name)
 }
 
 func (e *Edge) deleteExperiment(ctx context.Context, in *experimentID) (none, error) {
-	if in.ID == "" {
-		return none{}, missing("experiment_id")
+	if err := e.experimentIn(ctx, in.ID, tracking.Active); err != nil {
+		return none{}, err
 	}
 	return none{}, e.d.Tracking.DeleteExperiment(ctx, in.ID)
 }
 
 func (e *Edge) restoreExperiment(ctx context.Context, in *experimentID) (none, error) {
-	if in.ID == "" {
-		return none{}, missing("experiment_id")
+	if err := e.experimentIn(ctx, in.ID, tracking.Deleted); err != nil {
+		return none{}, err
 	}
 	return none{}, e.d.Tracking.RestoreExperiment(ctx, in.ID)
+}
+
+// experimentIn looks for an experiment in a stage of its life; MLflow finds none in another.
+func (e *Edge) experimentIn(ctx context.Context, id string, stage tracking.Lifecycle) error {
+	if err := checkExperimentID(id); err != nil {
+		return err
+	}
+	x, err := e.d.Tracking.Experiment(ctx, id)
+	if err == nil && x.Lifecycle != stage {
+		err = errs.NotFoundf("mlflow.experiment", "No Experiment with id=%s exists", id).WithHint("it is %s", x.Lifecycle)
+	}
+	return err
 }
 
 type experimentTagIn struct {
@@ -162,12 +200,10 @@ type experimentTagIn struct {
 
 func (in *experimentTagIn) check() error {
 	switch {
-	case in.ID == "":
-		return missing("experiment_id")
 	case strings.TrimSpace(in.Key) == "":
 		return missing("key")
 	}
-	return nil
+	return checkExperimentID(in.ID)
 }
 
 func (e *Edge) setExperimentTag(ctx context.Context, in *experimentTagIn) (none, error) {
@@ -182,4 +218,41 @@ func (e *Edge) deleteExperimentTag(ctx context.Context, in *experimentTagIn) (no
 		return none{}, err
 	}
 	return none{}, e.d.Tracking.DeleteExperimentTag(ctx, in.ID, in.Key)
+}
+
+type datasetSummary struct {
+	ExperimentID string `json:"experiment_id"`
+	Name         string `json:"name"`
+	Digest       string `json:"digest"`
+	Context      string `json:"context,omitempty"`
+}
+
+type datasetsReply struct {
+	Summaries []datasetSummary `json:"dataset_summaries,omitempty"`
+}
+
+// maxDatasetExperiments is MLflow's bound on the experiments of one search for datasets.
+const maxDatasetExperiments = 20
+
+// searchDatasets lists what the runs of experiments took as input.
+func (e *Edge) searchDatasets(ctx context.Context, in *struct {
+	IDs []string `json:"experiment_ids"`
+}) (datasetsReply, error) {
+	var out datasetsReply
+	switch {
+	case len(in.IDs) == 0:
+		return out, errs.Invalidf("mlflow.datasets", "SearchDatasets request must specify at least one experiment_id.")
+	case len(in.IDs) > maxDatasetExperiments:
+		return out, errs.Invalidf("mlflow.datasets", "SearchDatasets request cannot specify more than %d experiment_ids. Received %d experiment_ids.", maxDatasetExperiments, len(in.IDs))
+	}
+	for _, id := range in.IDs {
+		used, err := e.d.Tracking.DatasetsUsed(ctx, id)
+		if err != nil {
+			return out, err
+		}
+		for _, d := range used {
+			out.Summaries = append(out.Summaries, datasetSummary{id, d.Name, d.Digest, d.Context})
+		}
+	}
+	return out, nil
 }

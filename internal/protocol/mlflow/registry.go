@@ -134,36 +134,14 @@ type registeredList struct {
 	Next   string       `json:"next_page_token,omitempty"`
 }
 
-// modelDialect and versionDialect are what registered models and their versions are searched by.
-func modelDialect() filter.Dialect {
-	return filter.Dialect{
-		{Entity: filter.Attribute, Names: []string{"attributes", "attribute", "attr", "model"},
-			Keys:    map[string]filter.Type{registry.FieldName: filter.Text, registry.FieldCreated: filter.Number, registry.FieldUpdated: filter.Number},
-			Aliases: map[string]string{"timestamp": registry.FieldUpdated}},
-		{Entity: filter.Tag, Names: []string{"tags", "tag"}, Unordered: true},
-	}
-}
-
-func versionDialect() filter.Dialect {
-	d := modelDialect()
-	for _, key := range []string{registry.FieldRunID, registry.FieldSource, registry.FieldModelID, registry.FieldStage} {
-		d[0].Keys[key] = filter.Text
-	}
-	d[0].Keys[registry.FieldNumber] = filter.Number
-	d[0].Aliases["source_path"] = registry.FieldSource
-	d[0].Aliases["version"] = registry.FieldNumber
-	d[0].Aliases["current_stage"] = registry.FieldStage
-	return d
-}
-
 // registryQuery translates a search. Prompts are left out unless the filter asks about them.
 func registryQuery(in *searchRegistryIn, d filter.Dialect, most int) (registry.Query, error) {
 	q := registry.Query{PageToken: in.PageToken, PageSize: min(int(in.Max), 10_000)}
 	if err := checkMax(in.Max, most); err != nil {
 		return q, err
 	}
-	tree, err := filter.Parse(in.Filter, d)
-	if err != nil {
+	var err error
+	if q.Filter, err = filter.Parse(in.Filter, d); err != nil {
 		return q, err
 	}
 	orders, err := filter.ParseOrder(in.OrderBy, d)
@@ -174,51 +152,40 @@ func registryQuery(in *searchRegistryIn, d filter.Dialect, most int) (registry.Q
 		q.OrderBy = append(q.OrderBy, registry.Order{Field: o.Ref.Key, Desc: o.Desc})
 	}
 	prompts := false
-	terms, err := conjunction(tree)
-	for _, c := range terms {
-		w := registry.Condition{Field: c.Ref.Key, Op: registry.Op(c.Op), Value: c.Text, Values: c.List, Number: int64(c.Number)}
-		switch {
-		case c.Ref.Entity == filter.Tag:
-			w.Field, w.Key = registry.FieldTag, c.Ref.Key
-			if c.Ref.Key == isPrompt {
-				prompts = true
-				if c.Op == filter.Ne { // the clients' way to say "no prompts", also of models without the tag
-					w.Op = registry.IsNot
-				}
-			}
-		case w.Field == registry.FieldCreated || w.Field == registry.FieldUpdated:
-			w.Number *= 1000 // clients count milliseconds
-		}
-		q.Where = append(q.Where, w)
-	}
+	filter.Walk(q.Filter, func(c *filter.Compare) { prompts = prompts || aboutPrompts(c) })
+	q.Filter = withoutTag(q.Filter)
 	if !prompts {
 		q.Where = append(q.Where, registry.Condition{Field: registry.FieldTag, Key: isPrompt, Op: registry.IsNot, Value: "true"})
 	}
-	return q, err
+	return q, nil
 }
 
-func conjunction(n filter.Node) ([]*filter.Compare, error) {
+func aboutPrompts(c *filter.Compare) bool { return c.Ref.Entity == filter.Tag && c.Ref.Key == isPrompt }
+
+// withoutTag makes the clients' way to say "no prompts", is_prompt != 'true', hold for models without the tag too.
+func withoutTag(n filter.Node) filter.Node {
 	switch n := n.(type) {
-	case nil:
-		return nil, nil
-	case *filter.Compare:
-		return []*filter.Compare{n}, nil
 	case *filter.And:
-		var out []*filter.Compare
-		for _, p := range n.Parts {
-			some, err := conjunction(p)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, some...)
+		for i := range n.Parts {
+			n.Parts[i] = withoutTag(n.Parts[i])
 		}
-		return out, nil
+	case *filter.Or:
+		for i := range n.Parts {
+			n.Parts[i] = withoutTag(n.Parts[i])
+		}
+	case *filter.Not:
+		n.Part = withoutTag(n.Part)
+	case *filter.Compare:
+		if aboutPrompts(n) && n.Op == filter.Ne {
+			n.Op = filter.Eq
+			return &filter.Not{Part: n}
+		}
 	}
-	return nil, errs.Invalidf("mlflow.registry", "the filter is not valid: models are searched with AND alone").WithField("filter", "expected comparisons joined by AND")
+	return n
 }
 
 func (e *Edge) searchRegistered(ctx context.Context, in *searchRegistryIn) (registeredList, error) {
-	q, err := registryQuery(in, modelDialect(), 1000)
+	q, err := registryQuery(in, registry.ModelDialect(), 1000)
 	if err != nil {
 		return registeredList{}, err
 	}

@@ -21,12 +21,12 @@ func (e *Edge) runRoutes(at registrar) {
 	at("POST", p+"log-parameter", runWrite, call(e, e.logParam))
 	at("POST", p+"set-tag", runWrite, call(e, e.setTag))
 	at("POST", p+"delete-tag", runWrite, call(e, e.deleteTag))
-	at("POST", p+"log-batch", runWrite, callLimited(e, maxBatchBody, e.logBatch))
+	at("POST", p+"log-batch", runWrite, e.logBatch)
 	at("POST", p+"log-inputs", runWrite, call(e, e.logInputs))
 	at("POST", p+"outputs", runWrite, call(e, e.logOutputs))
 	at("POST", p+"log-model", runWrite, call(e, e.logModel))
 	at("GET", "/2.0/mlflow/metrics/get-history", runRead, e.metricHistory)
-	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyBulk))
+	at("GET", "/2.0/mlflow/metrics/get-history-bulk-interval", runRead, call(e, e.historyInterval))
 	at("GET", "/2.0/mlflow/metrics/get-history-bulk", runRead, call(e, e.historyBulk))
 }
 
@@ -73,35 +73,8 @@ type modelRef struct {
 	Step    integer `json:"step"`
 }
 
-type run struct {
-	Info runInfo `json:"info"`
-	Data struct {
-		Metrics []metric   `json:"metrics,omitempty"`
-		Params  []keyValue `json:"params,omitempty"`
-		Tags    []keyValue `json:"tags,omitempty"`
-	} `json:"data"`
-	Inputs struct {
-		Datasets []datasetInput `json:"dataset_inputs,omitempty"`
-		Models   []modelRef     `json:"model_inputs,omitempty"`
-	} `json:"inputs"`
-	Outputs struct {
-		Models []modelRef `json:"model_outputs,omitempty"`
-	} `json:"outputs"`
-}
-
 func fromRunInfo(r tracking.Run) runInfo {
 	return runInfo{r.ID, r.ExperimentID, r.Name, r.User, string(r.Status), millis(r.StartTime), millis(r.EndTime), r.ArtifactURI(), string(r.Lifecycle), r.ID}
-}
-
-func fromRun(r tracking.Run) run {
-	var out run
-	out.Info = fromRunInfo(r)
-	out.Data.Metrics, out.Data.Params, out.Data.Tags = fromMetrics(r.Metrics), fromParams(r.Params), fromTags(r.Tags)
-	for _, in := range r.Inputs {
-		out.Inputs.Datasets = append(out.Inputs.Datasets, datasetInput{fromTags(in.Tags), dataset{in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile}})
-	}
-	out.Inputs.Models, out.Outputs.Models = fromRefs(r.ModelInputs), fromRefs(r.ModelOutputs)
-	return out
 }
 
 func fromMetrics(in []tracking.Metric) []metric {
@@ -112,24 +85,12 @@ func fromMetrics(in []tracking.Metric) []metric {
 	return out
 }
 
-func fromRefs(in []tracking.ModelRef) []modelRef {
-	out := make([]modelRef, len(in))
-	for i, m := range in {
-		out[i] = modelRef{m.ModelID, integer(m.Step)}
-	}
-	return out
-}
-
 func refsOf(in []modelRef) []tracking.ModelRef {
 	out := make([]tracking.ModelRef, len(in))
 	for i, m := range in {
 		out[i] = tracking.ModelRef{ModelID: m.ModelID, Step: int64(m.Step)}
 	}
 	return out
-}
-
-type runReply struct {
-	Run run `json:"run"`
 }
 
 // runID is how every call names its run; run_uuid is the name of old clients.
@@ -160,8 +121,11 @@ func (e *Edge) createRun(ctx context.Context, in *createRunIn) (runReply, error)
 	if in.ExperimentID == "" {
 		in.ExperimentID = tracking.DefaultExperiment
 	}
-	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: tagsOf(in.Tags)})
-	return runReply{fromRun(r)}, err
+	if err := checkExperimentID(in.ExperimentID); err != nil {
+		return runReply{}, err
+	}
+	r, err := e.d.Tracking.CreateRun(ctx, tracking.NewRun{ExperimentID: in.ExperimentID, Name: in.Name, User: in.User, StartTime: fromMillis(in.Start), Tags: runTags(in.Tags)})
+	return runReply{r}, err
 }
 
 func (e *Edge) getRun(ctx context.Context, in *struct {
@@ -173,7 +137,7 @@ func (e *Edge) getRun(ctx context.Context, in *struct {
 		return runReply{}, err
 	}
 	r, err := e.d.Tracking.Run(ctx, id)
-	return runReply{fromRun(r)}, err
+	return runReply{r}, err
 }
 
 type updateRunIn struct {
@@ -239,42 +203,39 @@ type searchRunsIn struct {
 	ExperimentIDs []string `json:"experiment_ids"`
 	Filter        string   `json:"filter"`
 	View          view     `json:"run_view_type"`
-	Max           integer  `json:"max_results"`
+	Max           *integer `json:"max_results"`
 	OrderBy       []string `json:"order_by"`
 	PageToken     string   `json:"page_token"`
 }
 
-type runsReply struct {
-	Runs []run  `json:"runs,omitempty"`
-	Next string `json:"next_page_token,omitempty"`
-}
-
 func (e *Edge) searchRuns(ctx context.Context, in *searchRunsIn) (runsReply, error) {
 	v, err := in.View.of()
-	if err == nil {
-		err = checkMax(in.Max, tracking.MaxRunsPerPage)
-	}
 	if err != nil {
 		return runsReply{}, err
 	}
-	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: int(in.Max), PageToken: in.PageToken})
-	out := runsReply{Next: page.Next, Runs: make([]run, len(page.Runs))}
-	for i, r := range page.Runs {
-		out.Runs[i] = fromRun(r)
+	most, err := pageSize(in.Max, tracking.MaxRunsPerPage)
+	if err != nil {
+		return runsReply{}, err
 	}
-	return out, err
+	for _, id := range in.ExperimentIDs {
+		if err := checkExperimentID(id); err != nil {
+			return runsReply{}, err
+		}
+	}
+	page, err := e.d.Tracking.SearchRuns(ctx, tracking.RunQuery{ExperimentIDs: in.ExperimentIDs, Filter: in.Filter, OrderBy: in.OrderBy, View: v, Limit: most, PageToken: in.PageToken})
+	return runsReply{page.Runs, page.Next}, err
 }
 
 type logMetricIn struct {
-	ID            string  `json:"run_id"`
-	UUID          string  `json:"run_uuid"`
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
+	ID            string   `json:"run_id"`
+	UUID          string   `json:"run_uuid"`
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
@@ -286,8 +247,10 @@ func (e *Edge) logMetric(ctx context.Context, in *logMetricIn) (none, error) {
 		return none{}, missing("key")
 	case in.Value == nil:
 		return none{}, missing("value")
+	case in.Timestamp == nil:
+		return none{}, missing("timestamp")
 	}
-	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(in.Timestamp), Value: float64(*in.Value)},
+	m := tracking.Metric{Key: in.Key, Point: tracking.Point{Step: int64(in.Step), Time: int64(*in.Timestamp), Value: float64(*in.Value)},
 		ModelID: in.ModelID, DatasetName: in.DatasetName, DatasetDigest: in.DatasetDigest}
 	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Metrics: []tracking.Metric{m}})
 }
@@ -311,7 +274,7 @@ func (e *Edge) logParam(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: []tracking.Param{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Params: runParams([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -319,7 +282,7 @@ func (e *Edge) setTag(ctx context.Context, in *runKeyValue) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: []tracking.Tag{{Key: in.Key, Value: in.Value}}})
+	return none{}, e.d.Tracking.LogBatch(ctx, id, tracking.Batch{Tags: runTags([]keyValue{{in.Key, in.Value}})})
 }
 
 func (e *Edge) deleteTag(ctx context.Context, in *runKeyValue) (none, error) {
@@ -338,28 +301,13 @@ type logBatchIn struct {
 }
 
 type batchMetric struct {
-	Key           string  `json:"key"`
-	Value         *double `json:"value"`
-	Timestamp     integer `json:"timestamp"`
-	Step          integer `json:"step"`
-	ModelID       string  `json:"model_id"`
-	DatasetName   string  `json:"dataset_name"`
-	DatasetDigest string  `json:"dataset_digest"`
-}
-
-func (e *Edge) logBatch(ctx context.Context, in *logBatchIn) (none, error) {
-	if in.ID == "" {
-		return none{}, missing("run_id")
-	}
-	b := tracking.Batch{Metrics: make([]tracking.Metric, len(in.Metrics)), Params: paramsOf(in.Params), Tags: tagsOf(in.Tags)}
-	for i, m := range in.Metrics {
-		if m.Value == nil {
-			return none{}, errs.Invalidf("mlflow.log_batch", "Missing value for required parameter 'value' of metric %d", i)
-		}
-		b.Metrics[i] = tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(m.Timestamp), Value: float64(*m.Value)},
-			ModelID: m.ModelID, DatasetName: m.DatasetName, DatasetDigest: m.DatasetDigest}
-	}
-	return none{}, e.d.Tracking.LogBatch(ctx, in.ID, b)
+	Key           string   `json:"key"`
+	Value         *double  `json:"value"`
+	Timestamp     *integer `json:"timestamp"`
+	Step          integer  `json:"step"`
+	ModelID       string   `json:"model_id"`
+	DatasetName   string   `json:"dataset_name"`
+	DatasetDigest string   `json:"dataset_digest"`
 }
 
 func (e *Edge) logInputs(ctx context.Context, in *struct {

@@ -5,15 +5,17 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/modelyard/modelyard/internal/platform/actor"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 )
 
 // serverRoutes are the paths outside the API bases.
-func (e *Edge) serverRoutes(r *httpx.Router) {
-	r.Handle("GET", "/version", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, Version) })
-	r.Handle("GET", "/health", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, "OK") })
-	r.Handle("GET", "/get-artifact", runRead, e.getArtifact)
-	r.Handle("POST", "/v1/traces", runWrite, e.notImplemented)
+func (e *Edge) serverRoutes(at registrar) {
+	at("GET", "/version", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, Version) })
+	at("GET", "/health", httpx.Public, func(w http.ResponseWriter, _ *http.Request) { text(w, "OK") })
+	at("GET", "/get-artifact", runRead, e.getArtifact)
+	at("GET", "/model-versions/get-artifact", modelRead, e.getVersionArtifact)
+	at("POST", "/v1/traces", traceWrite, e.exportTraces)
 }
 
 func text(w http.ResponseWriter, s string) {
@@ -21,6 +23,8 @@ func text(w http.ResponseWriter, s string) {
 	_, _ = io.WriteString(w, s)
 }
 
+// serverInfo tells clients what to use without being asked. Downloads in ranges work for those who ask (presigned/), but are not
+// announced: a client that hears of them asks for an address before each file, and contents are only checked when read from start to end.
 type serverInfo struct {
 	StoreType         string          `json:"store_type"`
 	Workspaces        bool            `json:"workspaces_enabled"`
@@ -32,27 +36,29 @@ type serverInfo struct {
 	Features          map[string]bool `json:"features_enabled"`
 }
 
-// otherRoutes are server-info and whatever nobody else serves below the API bases.
+// otherRoutes are server-info, who calls, and an answer for paths that MLflow does not have.
 func (e *Edge) otherRoutes(at registrar) {
 	at("GET", "/3.0/mlflow/server-info", httpx.Public, func(w http.ResponseWriter, req *http.Request) {
-		e.reply(w, req, serverInfo{StoreType: "SqlStore", Features: map[string]bool{"gateway": false}})
+		e.reply(w, req, serverInfo{StoreType: "SqlStore", MultipartUpload: true, PresignedRun: true, PresignedModel: true, Features: map[string]bool{"gateway": false}})
 	})
-	for _, p := range []string{
-		"/2.0/mlflow/traces", "/3.0/mlflow/traces", "/2.0/mlflow/unified-traces", "/3.0/mlflow/scorers", "/3.0/mlflow/datasets",
-		"/2.0/mlflow/webhooks", "/3.0/mlflow/workspaces", "/3.0/mlflow/issues", "/3.0/mlflow/label-schemas", "/3.0/mlflow/review-queues",
-		"/3.0/mlflow/prompt-optimization", "/3.0/mlflow/gateway", "/2.0/mlflow-artifacts/mpu", "/2.0/mlflow-artifacts/presigned",
-	} {
-		at("", p, runWrite, e.notImplemented)
-		at("", p+"/{rest...}", runWrite, e.notImplemented)
-	}
+	at("GET", "/2.0/mlflow/users/current", runRead, func(w http.ResponseWriter, req *http.Request) {
+		var out currentUser
+		out.User.ID, out.User.Name, out.User.Admin = 1, actor.From(req.Context()).ID, true // the one account there is
+		e.reply(w, req, out)
+	})
 	for _, p := range []string{"/2.0/mlflow/", "/3.0/mlflow/", "/2.0/mlflow-artifacts/"} {
 		at("", p+"{rest...}", runRead, e.unknown)
 	}
 }
 
-// notImplemented answers for parts of MLflow that are not here yet. 501 is not retried by the clients.
-func (e *Edge) notImplemented(w http.ResponseWriter, req *http.Request) {
-	e.fail(w, req, &codedError{"NOT_IMPLEMENTED", http.StatusNotImplemented, fmt.Sprintf("%s %.200s is not implemented by this server", req.Method, req.URL.Path)})
+// currentUser is who calls, as MLflow's basic-auth app tells its web page.
+type currentUser struct {
+	User struct {
+		ID    integer `json:"id"`
+		Name  string  `json:"username"`
+		Admin bool    `json:"is_admin"`
+	} `json:"user"`
+	BasicAuth bool `json:"is_basic_auth"`
 }
 
 func (e *Edge) unknown(w http.ResponseWriter, req *http.Request) {

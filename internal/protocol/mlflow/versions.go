@@ -127,7 +127,7 @@ func (e *Edge) getVersion(ctx context.Context, in *versionID) (versionReply, err
 }
 
 func (e *Edge) searchVersions(ctx context.Context, in *searchRegistryIn) (versionList, error) {
-	q, err := registryQuery(in, versionDialect(), 200_000)
+	q, err := registryQuery(in, registry.VersionDialect(), 200_000)
 	if err != nil {
 		return versionList{}, err
 	}
@@ -159,10 +159,10 @@ func (e *Edge) deleteVersion(ctx context.Context, in *versionID) (none, error) {
 }
 
 func (e *Edge) transitionStage(ctx context.Context, in *struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Stage   string `json:"stage"`
-	Archive bool   `json:"archive_existing_versions"`
+	Name    string  `json:"name"`
+	Version string  `json:"version"`
+	Stage   string  `json:"stage"`
+	Archive boolean `json:"archive_existing_versions"`
 }) (versionReply, error) {
 	if err := (&versionID{in.Name, in.Version}).check(); err != nil {
 		return versionReply{}, err
@@ -171,7 +171,7 @@ func (e *Edge) transitionStage(ctx context.Context, in *struct {
 	if err != nil {
 		return versionReply{}, err
 	}
-	v, err := e.d.Registry.TransitionStage(ctx, in.Name, in.Version, stage, in.Archive)
+	v, err := e.d.Registry.TransitionStage(ctx, in.Name, in.Version, stage, bool(in.Archive))
 	return versionReply{fromVersion(v)}, err
 }
 

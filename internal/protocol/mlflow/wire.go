@@ -39,6 +39,19 @@ func (n *integer) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// boolean is a bool that may come as text, as R sends it.
+type boolean bool
+
+// UnmarshalJSON accepts true, "true", "TRUE" and the like.
+func (v *boolean) UnmarshalJSON(b []byte) error {
+	on, err := strconv.ParseBool(string(bytes.Trim(b, `"`)))
+	if err != nil && string(b) != "null" {
+		return fmt.Errorf("expected true or false, got %.40s", b)
+	}
+	*v = boolean(on)
+	return nil
+}
+
 // double is a float64 that may be the strings NaN, Infinity and -Infinity.
 type double float64
 
@@ -125,6 +138,38 @@ func paramsOf(in []keyValue) []tracking.Param {
 	return out
 }
 
+// runTags and runParams are what a client logs to a run. Values that are too long are cut off, as MLflow does.
+func runTags(in []keyValue) []tracking.Tag {
+	out := tagsOf(in)
+	for i := range out {
+		out[i].Value = cut(out[i].Value, tracking.MaxTagValue)
+	}
+	return out
+}
+
+func runParams(in []keyValue) []tracking.Param {
+	out := paramsOf(in)
+	for i := range out {
+		out[i].Value = cut(out[i].Value, tracking.MaxParamValue)
+	}
+	return out
+}
+
+// cut keeps the first most characters.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == most {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
 func fromTags(in []tracking.Tag) []keyValue {
 	out := make([]keyValue, len(in))
 	for i, t := range in {
@@ -170,21 +215,18 @@ func decode(req *http.Request, limit int64, in any) error {
 	if req.Method != http.MethodGet {
 		var err error
 		if body, err = httpx.ReadBody(req, limit); err != nil {
-			if errs.Is(err, errs.Exhausted) { // MLflow's own answer to a body that is too large
-				return errs.E(errs.Invalid, "mlflow.decode", fmt.Sprintf("the request is larger than %d bytes", limit), nil).WithHint("log it in smaller batches")
-			}
-			return err
+			return tooLarge(err, limit)
 		}
 	}
-	if len(bytes.TrimSpace(body)) > 0 {
-		if !utf8.Valid(body) {
-			return errs.Invalidf("mlflow.decode", "the body is not UTF-8").WithHint("send JSON in UTF-8")
+	if body = bytes.TrimSpace(body); len(body) > 0 {
+		if body[0] == '"' { // old clients send their JSON as a JSON string
+			var inner string
+			if json.Unmarshal(body, &inner) == nil {
+				body = []byte(inner)
+			}
 		}
-		if tooDeep(body) {
-			return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
-		}
-		if err := json.Unmarshal(body, in); err != nil {
-			return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+		if err := decodeJSON(body, in); err != nil {
+			return err
 		}
 	} else if err := decodeQuery(req, in); err != nil {
 		return err
@@ -196,6 +238,27 @@ func decode(req *http.Request, limit int64, in any) error {
 		}
 	}
 	return nil
+}
+
+func decodeJSON(body []byte, in any) error {
+	if !utf8.Valid(body) {
+		return errs.Invalidf("mlflow.decode", "the body is not UTF-8").WithHint("send JSON in UTF-8")
+	}
+	if tooDeep(body) {
+		return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
+	}
+	if err := json.Unmarshal(body, in); err != nil {
+		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+	}
+	return nil
+}
+
+// tooLarge is MLflow's own answer to a body that is too large; other errors pass as they are.
+func tooLarge(err error, limit int64) error {
+	if errs.Is(err, errs.Exhausted) {
+		return errs.E(errs.Invalid, "mlflow.decode", fmt.Sprintf("the request is larger than %d bytes", limit), nil).WithHint("log it in smaller batches")
+	}
+	return err
 }
 
 func tooDeep(b []byte) bool {
@@ -248,8 +311,14 @@ func decodeQuery(req *http.Request, in any) error {
 		default:
 			text := values[0]
 			if f.Kind() == reflect.Pointer || f.CanAddr() {
-				if err := json.Unmarshal([]byte(text), f.Addr().Interface()); err != nil {
-					return errs.Invalidf("mlflow.decode", "Invalid value %.40q for parameter '%s'", text, name).WithField(name, "expected a number")
+				var err error
+				if u, ok := f.Addr().Interface().(json.Unmarshaler); ok { // its own text, which need not be JSON
+					err = u.UnmarshalJSON([]byte(text))
+				} else {
+					err = json.Unmarshal([]byte(text), f.Addr().Interface())
+				}
+				if err != nil {
+					return errs.Invalidf("mlflow.decode", "Invalid value %.40q for parameter '%s'", text, name).WithField(name, "expected a number, true or false")
 				}
 			}
 		}

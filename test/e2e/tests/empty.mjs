@@ -7,6 +7,7 @@ import { shot, world } from '../lib/world.mjs'
 const lists = [
   ['home', '/', /Nothing needs you/, /./],
   ['experiments', '/experiments', /No experiment yet|Default/, /MLFLOW_TRACKING_URI=http:\/\/127/],
+  ['prompts', '/prompts', /No prompt yet/, /^mlflow\.genai\.register_prompt/],
   ['models', '/models', /No model yet|No model/, /./],
   ['datasets', '/datasets', /No dataset yet/, /^modelyard dataset /],
   ['endpoints', '/endpoints', /No endpoint yet/, /^modelyard deploy /],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { accessibility, narrow, open, overflow, settled, wide } from '../lib/browser.mjs'
+import { lab, prompt } from '../lib/made.mjs'
 import { shot, world } from '../lib/world.mjs'
 
 const count = (n) => n.toLocaleString('en')
@@ -37,6 +38,18 @@ const pages = {
     const two = [run, items.find((r) => r.id !== run.id)]
     return { path: `/compare?runs=${two.map((r) => r.id).join(',')}`, title: 'Compare 2 runs', texts: ['Differences', ...two.map((r) => r.name)] }
   },
+  'compare-relations': async (api) => {
+    const { run, items } = await firstRun(api)
+    return { path: `/compare?tab=relations&runs=${[run, items.find((r) => r.id !== run.id)].map((r) => r.id).join(',')}`, title: 'Compare 2 runs', texts: ['Scatter', 'Contour', 'Boxes'] }
+  },
+  'compare-files': async (api) => {
+    const { runs } = await lab(api)
+    return { path: `/compare?tab=files&runs=${runs.slice(0, 3).map((r) => r.id).join(',')}`, title: 'Compare 3 runs', texts: ['config.json', 'plots/line.png'] }
+  },
+  'compare-many': async (api) => {
+    const { name, runs } = await lab(api)
+    return { path: `/compare?runs=${runs.map((r) => r.id).join(',')}`, title: `Compare ${runs.length} runs`, texts: [name, 'val_mae', 'Parameters against result', 'learning_rate', runs.at(-1).name] }
+  },
   run: async (api) => {
     const { run } = await firstRun(api)
     const key = Object.keys(run.metrics).find((k) => !k.startsWith('system/'))
@@ -59,6 +72,22 @@ const pages = {
   'model-activity': async (api) => {
     const model = (await api.get('/api/v1/models')).items[0]
     return { path: `/models/${model.name}?tab=activity`, title: new RegExp(`^${model.name} v`), texts: ['champion'] }
+  },
+  'model-compare': async (api) => {
+    const model = (await api.get('/api/v1/models')).items[0]
+    return { path: `/models/${model.name}?version=2&tab=compare&base=1`, title: `${model.name} v2`, texts: ['v1 to v2'] }
+  },
+  prompts: async (api) => {
+    await prompt(api)
+    return { path: '/prompts', title: 'Prompts', texts: ['e2e-answer', '@production v2'] }
+  },
+  prompt: async (api) => {
+    await prompt(api)
+    return { path: '/prompts/e2e-answer', title: 'e2e-answer v3', texts: ['{{ question }}', 'language', 'prompts:/e2e-answer'] }
+  },
+  'prompt-compare': async (api) => {
+    await prompt(api)
+    return { path: '/prompts/e2e-answer?tab=compare&look=lines&base=1', title: 'e2e-answer v3', texts: ['v1 to v3'] }
   },
   datasets: async (api) => {
     const { items } = await api.get('/api/v1/datasets')

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { Activity, Boxes, Database, FlaskConical, Keyboard, Link2, Moon, Radio, Search, Sun, Workflow, type LucideIcon } from 'lucide-react'
+import { Activity, Boxes, Database, FlaskConical, Keyboard, Link2, MessageSquareText, Moon, Radio, Search, Sun, Workflow, type LucideIcon } from 'lucide-react'
 import { Fragment, useMemo, useState, type ReactNode } from 'react'
 import { q } from '@/lib/api/queries'
 import { rank } from '@/lib/search'
@@ -76,6 +76,7 @@ function useCommands(onHelp: () => void): Command[] {
   const to = useGo()
   const endpoints = useQuery(q.endpoints()).data?.items
   const models = useQuery(q.models()).data?.items
+  const prompts = useQuery(q.prompts()).data?.items
   const experiments = useQuery(q.experiments()).data?.items
   const datasets = useQuery(q.datasets()).data?.items
   const pipelines = useQuery(q.pipelines()).data?.items
@@ -88,6 +89,7 @@ function useCommands(onHelp: () => void): Command[] {
         { id: `monitor:${e.name}`, group: 'Go to', label: `${e.name} monitor`, detail: 'monitor', icon: Activity, run: go(href.monitor(e.name)) },
       ]),
       ...(models ?? []).map((m): Command => ({ id: `model:${m.name}`, group: 'Go to', label: m.name, detail: `model, v${m.latest_version ?? '–'}`, icon: Boxes, run: go(href.model(m.name)) })),
+      ...(prompts ?? []).map((m): Command => ({ id: `prompt:${m.name}`, group: 'Go to', label: m.name, detail: `prompt, v${m.latest_version ?? '–'}`, icon: MessageSquareText, run: go(href.prompt(m.name)) })),
       ...(experiments ?? []).map((e): Command => ({ id: `experiment:${e.id}`, group: 'Go to', label: e.name, detail: 'experiment', icon: FlaskConical, run: go(href.experiment(e.id)) })),
       ...(datasets ?? []).map((d): Command => ({ id: `dataset:${d.name}`, group: 'Go to', label: d.name, detail: 'dataset', icon: Database, run: go(href.dataset(d.name)) })),
       ...(pipelines ?? []).map((p): Command => ({ id: `pipeline:${p.name}`, group: 'Go to', label: p.name, detail: 'pipeline', icon: Workflow, run: go(href.pipeline(p.name)) })),
@@ -97,5 +99,5 @@ function useCommands(onHelp: () => void): Command[] {
       { id: 'keys', group: 'Do', label: 'Show keyboard shortcuts', icon: Keyboard, run: onHelp },
       { id: 'parts', group: 'Do', label: 'Show the parts of this application', also: 'design components', icon: Boxes, run: go('/parts') },
     ]
-  }, [to, onHelp, endpoints, models, experiments, datasets, pipelines])
+  }, [to, onHelp, endpoints, models, prompts, experiments, datasets, pipelines])
 }

@@ -1,7 +1,7 @@
-import { Activity, Bell, Boxes, Database, FileText, FlaskConical, GitBranch, House, List, Radio, Workflow, type LucideIcon } from 'lucide-react'
+import { Activity, Bell, Boxes, Database, FileText, FlaskConical, GitBranch, House, List, MessageSquareText, Radio, Workflow, type LucideIcon } from 'lucide-react'
 
 export interface NavItem {
-  to: '/' | '/datasets' | '/experiments' | '/pipelines' | '/models' | '/endpoints' | '/monitors' | '/alerts' | '/lineage' | '/audit' | '/jobs'
+  to: '/' | '/datasets' | '/experiments' | '/pipelines' | '/models' | '/prompts' | '/endpoints' | '/monitors' | '/alerts' | '/lineage' | '/audit' | '/jobs'
   label: string
   icon: LucideIcon
   /** The second key of "g …". */
@@ -21,6 +21,7 @@ export const nav: readonly NavGroup[] = [
   { label: 'Data', items: [{ to: '/datasets', label: 'Datasets', icon: Database, key: 'd', also: 'data contract profile' }] },
   { label: 'Build', items: [
     { to: '/experiments', label: 'Experiments', icon: FlaskConical, key: 'x', also: 'runs metrics tracking' },
+    { to: '/prompts', label: 'Prompts', icon: MessageSquareText, key: 'r', also: 'templates genai versions' },
     { to: '/pipelines', label: 'Pipelines', icon: Workflow, key: 'p', also: 'training steps logs' },
   ] },
   { label: 'Ship', items: [

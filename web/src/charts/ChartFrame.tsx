@@ -27,9 +27,9 @@ export function ChartFrame({ title, unit, big, right, legend, height, header, ro
   return (
     <figure className="group relative min-w-0">
       <figcaption className="ctitle">
-        <span className={big ? 'text-base font-semibold' : ''}>{title}</span> {unit && <small className={big ? '!text-sm' : ''}>{unit}</small>}
+        <span className={`whitespace-nowrap ${big ? 'text-base font-semibold' : ''}`}>{title}</span> {unit && <small className={`clip ${big ? '!text-sm' : ''}`} title={unit}>{unit}</small>}
         {legend}
-        <span className="r flex items-center gap-2">
+        <span className="r flex items-center gap-2 flex-none">
           {right}
           <Menu label={`${title}: menu`} trigger={<button type="button" className="btn ghost icon s -my-1 opacity-0 group-hover:opacity-100 focus-visible:opacity-100 data-[state=open]:opacity-100" aria-label={`${title}: menu`}><MoreHorizontal size={14} /></button>}>
             <MenuItem onSelect={() => setTable(!table)}>{table ? 'Show as chart' : 'Show as table'}</MenuItem>

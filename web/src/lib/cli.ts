@@ -11,6 +11,7 @@ export const cli = {
   deploy: (uri: string, endpoint: string) => run('deploy', uri, '--name', endpoint),
   predict: (endpoint: string, record: string) => run('endpoint', 'predict', endpoint, record),
   predictions: (endpoint: string) => run('endpoint', 'predictions', endpoint),
+  conclude: (experiment: string) => `${run('experiment', 'conclude', experiment, 'refuted')} --summary "…"`,
   getRun: (id: string) => run('run', 'get', id),
   promote: (model: string, version: string, alias: string, reason: string) => run('model', 'promote', `${model}/${version}`, ...(alias === 'champion' ? [] : ['--alias', alias]), ...(reason ? ['--reason', reason] : [])),
   rollout: (endpoint: string, version: string, options: { steps?: string; minSamples?: string; maxErrorRate?: string; maxLatencyRatio?: string; maxMetricIncrease?: string } = {}) =>

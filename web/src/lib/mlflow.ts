@@ -14,6 +14,7 @@ export function mlflowPage(hash: string): string | undefined {
     if (a === undefined) return href.models
     return sub === 'versions' && b ? href.model(a, b) : href.model(a)
   }
+  if (kind === 'prompts') return a === undefined ? href.prompts : href.prompt(a)
   return undefined
 }
 

@@ -1,55 +1,206 @@
-import { useQueries } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { Link2 } from 'lucide-react'
-import { useMemo, type ReactNode } from 'react'
-import { CurveControls, MetricChart, runColors, type CurveView } from '@/features/run/MetricChart'
+import { Link2, Plus, X } from 'lucide-react'
+import { useDeferredValue, useMemo, useState, type ReactNode } from 'react'
+import { Parallel, type ParallelRow } from '@/charts/Parallel'
+import { Artifacts } from '@/features/compare/Artifacts'
+import { Curve, CurveSwitches, type CurveView } from '@/features/compare/Curves'
+import { Relations } from '@/features/compare/Relations'
+import { columnIds, columnLabel, dealLooks, dimOf, limitTexts, listed, lookOf, metricKeys, parseLimits, unlisted, usualAxes, type Look } from '@/features/compare/select'
+import { Values } from '@/features/compare/Values'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
-import { decimals, duration, fixed, millis, plural, signed, num } from '@/lib/format'
-import { datasetOf, href } from '@/lib/href'
+import { duration, millis, num, plural, signed } from '@/lib/format'
+import { href } from '@/lib/href'
 import { best, lowerIsBetter, mainMetric } from '@/lib/metrics'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
-import { Go } from '@/ui/Go'
-import { Page } from '@/ui/Page'
-import { Panel } from '@/ui/Panel'
-import { Segmented } from '@/ui/Segmented'
+import { Switch } from '@/ui/Controls'
+import { Go, useGo } from '@/ui/Go'
+import { Menu, MenuToggle } from '@/ui/Menu'
+import { Page, Tabs } from '@/ui/Page'
 import { toast } from '@/ui/toasts'
 
 const route = getRouteApi('/compare')
-const most = 20
-const charts = 6
+const most = 100
+const usualCharts = 3
+const mostContext = 500
+const legendMost = 14
 
 export function Compare(): ReactNode {
   const search = route.useSearch()
   const navigate = route.useNavigate()
+  const go = useGo()
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
-  const ids = useMemo(() => (search.runs ?? []).slice(0, most), [search.runs])
-  const queries = useQueries({ queries: ids.map((id) => q.run(id)) })
-  const runs = queries.flatMap((r) => (r.data ? [r.data] : []))
-  const failed = queries.find((r) => r.error)
-  const colors = useMemo(() => runColors(ids), [ids])
-  const crumbs = [{ label: 'Experiments', to: '/experiments' as const }, ...(runs[0] && runs.every((r) => r.experiment_id === runs[0]!.experiment_id) ? [{ label: runs[0].experiment_id, to: '/experiments/$id' as const, params: { id: runs[0].experiment_id }, search: { runs: ids } }] : [])]
+  const ids = useMemo(() => [...new Set(search.runs ?? [])].slice(0, most), [search.runs])
+  const [live, setLive] = useState(false)
+  const query = useQuery(q.runsById(ids, live))
+  const found = useMemo(() => {
+    const byId = new Map((query.data?.items ?? []).map((r) => [r.id, r]))
+    return ids.flatMap((id) => { const r = byId.get(id); return r ? [r] : [] })
+  }, [query.data, ids])
+  const running = found.some((r) => r.status === 'RUNNING')
+  if (running !== live) setLive(running)
+  const [slots, setSlots] = useState<ReadonlyMap<string, number>>(() => dealLooks(ids, new Map()))
+  if (ids.some((id) => !slots.has(id))) setSlots(new Map([...slots, ...dealLooks(ids, slots)]))
+  const looks = useMemo(() => new Map([...slots].map(([id, slot]) => [id, lookOf(slot)])), [slots])
+  const homes = [...new Set(found.map((r) => r.experiment_id))]
+  const home = homes.length === 1 ? homes[0] : undefined
+  const experiment = useQuery({ ...q.experiment(home ?? ''), enabled: home !== undefined })
+  const crumbs = [{ label: 'Experiments', to: '/experiments' as const }, ...(home !== undefined ? [{ label: experiment.data?.name ?? '…', to: '/experiments/$id' as const, params: { id: home }, search: { runs: ids } }] : [])]
   if (ids.length === 0) return <Page crumbs={crumbs} title="Compare runs"><section className="panel"><Empty title="No run chosen" link={<Go className="link" to={href.experiments}>Choose an experiment</Go>}>Select runs in an experiment with X and press C.</Empty></section></Page>
-  const keys = [...new Set(runs.flatMap((r) => Object.keys(r.metrics)))].filter((k) => !k.startsWith('system/'))
+  const gone = query.data && !query.isPlaceholderData ? ids.length - found.length : 0
+  const hidden = new Set(search.hide ?? [])
+  const runs = found.filter((r) => !hidden.has(r.id))
+  const keys = metricKeys(found)
   const main = mainMetric(keys)
-  const shown = main ? [main, ...keys.filter((k) => k !== main)].slice(0, charts) : []
-  const view: CurveView = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false }
+  const tab = search.tab ?? 'values'
+  const legend = <Legend runs={found} looks={looks} hidden={hidden} onHide={(hide) => set({ hide: hide.size > 0 ? [...hide] : undefined })} onRemove={(id) => set({ runs: ids.filter((o) => o !== id), hide: search.hide?.filter((o) => o !== id) })} />
   return (
-    <Page crumbs={crumbs} title={`Compare ${plural(ids.length, 'run')}`} verdict={runs.length > 1 ? <Verdict runs={runs} keys={keys} main={main} /> : undefined}
-      actions={<button type="button" className="btn ghost" onClick={() => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' }))}><Link2 size={14} />Copy link</button>}>
-      {failed && <div className="mb-3.5"><ErrorPanel error={failed.error} title="One of the runs can't be read" onRetry={() => void failed.refetch()} /></div>}
-      {runs.length === 0 && !failed ? <Skeleton rows={6} /> : (
-        <div className="flex flex-col gap-3.5">
-          <div className="flex flex-wrap items-center gap-3">
-            <div className="legend">{runs.map((r) => <span key={r.id}><i className="sw" style={{ background: colors.get(r.id) }} /><Go to={href.run(r.id)} className="hover:underline">{r.name}</Go></span>)}</div>
-            <span className="ml-auto"><CurveControls view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} /></span>
+    <Page crumbs={crumbs} title={`Compare ${plural(ids.length, 'run')}`} bare verdict={found.length > 1 ? <Verdict runs={found} keys={keys} main={main} /> : undefined}
+      actions={<><button type="button" className="btn ghost" onClick={() => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' }))}><Link2 size={14} />Copy link</button>{home !== undefined && <button type="button" className="btn" onClick={() => go(href.experiment(home, { runs: ids.join(',') }))}><Plus size={14} />Add runs</button>}</>}
+      tabs={<Tabs value={tab} items={[{ value: 'values', label: 'Curves and values' }, { value: 'relations', label: 'Relations' }, { value: 'files', label: 'Files' }]} />}>
+      <div className={`body ${query.isPlaceholderData ? 'stale' : ''}`}>
+        {query.error && found.length === 0 ? <ErrorPanel error={query.error} title="The runs can't be read" onRetry={() => void query.refetch()} /> : !query.data ? <Skeleton rows={6} /> : (
+          <div className="flex flex-col gap-3.5">
+            {gone > 0 && <p className="text-2 text-sm" role="status">{plural(gone, 'run')} of this link {gone === 1 ? 'is' : 'are'} not there any more: deleted, or of another server.</p>}
+            {found.length === 0 ? <section className="panel"><Empty title="None of these runs is there" link={<Go className="link" to={href.experiments}>Choose an experiment</Go>}>They may be deleted. Choose others and press C.</Empty></section>
+              : tab === 'files' ? <>{legend}<Artifacts runs={runs} looks={looks} file={search.file} onFile={(file) => set({ file })} a={search.a} b={search.b} onPair={(a, b) => set({ a, b })} /></>
+                : tab === 'relations' ? <Related runs={runs} looks={looks} home={home} main={main} legend={legend} />
+                  : <Overview runs={runs} looks={looks} home={home} main={main} keys={keys} legend={legend} />}
           </div>
-          <div className="grid gap-3.5 cols:grid-cols-3 sheet:grid-cols-2">{shown.map((k) => <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={164} sync="compare" /></section>)}</div>
-          <Differences runs={runs} colors={colors} keys={keys} all={search.all ?? false} onAll={(all) => set({ all: all || undefined })} />
-        </div>
-      )}
+        )}
+      </div>
     </Page>
+  )
+}
+
+/** The runs with their colours; a click hides one, so that lines on top of each other can be told apart. */
+function Legend({ runs, looks, hidden, onHide, onRemove }: { runs: readonly Run[]; looks: ReadonlyMap<string, Look>; hidden: ReadonlySet<string>; onHide: (hidden: Set<string>) => void; onRemove: (id: string) => void }) {
+  const [all, setAll] = useState(false)
+  const shown = all ? runs : runs.slice(0, legendMost)
+  const toggle = (id: string) => { const next = new Set(hidden); if (!next.delete(id)) next.add(id); onHide(next) }
+  return (
+    <div className="legend" role="group" aria-label="Runs">
+      {shown.map((r) => {
+        const look = looks.get(r.id)
+        const off = hidden.has(r.id)
+        return (
+          <span key={r.id} className="group/l !gap-0.5">
+            <button type="button" aria-pressed={!off} className={`inline-flex items-center gap-1.5 min-h-6 rounded-tag px-1 hover:bg-hover ${off ? 'text-3 line-through' : 'text-1'}`} title={off ? 'Show it' : 'Hide it'} onClick={() => toggle(r.id)}>
+              <svg width="14" height="8" aria-hidden="true"><path d="M0 4H14" stroke={off ? 'var(--idle-fill)' : look?.color} strokeWidth="2.4" strokeDasharray={look?.dash ? '4 2.5' : undefined} /></svg>{r.name}
+            </button>
+            {runs.length > 1 && <button type="button" className="inline-grid place-items-center w-6 h-6 -ml-1 text-3 opacity-0 group-hover/l:opacity-100 focus-visible:opacity-100" aria-label={`Take ${r.name} out of the comparison`} onClick={() => onRemove(r.id)}><X size={12} /></button>}
+          </span>
+        )
+      })}
+      {runs.length > legendMost && <button type="button" className="link min-h-6" onClick={() => setAll(!all)}>{all ? 'Fewer' : `${runs.length - legendMost} more`}</button>}
+      {hidden.size > 0 && <button type="button" className="link min-h-6" onClick={() => onHide(new Set())}>Show all</button>}
+    </div>
+  )
+}
+
+interface PartProps {
+  runs: readonly Run[]
+  looks: ReadonlyMap<string, Look>
+  home: string | undefined
+  main: string | undefined
+  legend: ReactNode
+}
+
+/** The other runs of the experiment, as context behind the compared ones. */
+function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[] } {
+  const query = useQuery({ ...q.runs({ experiment_ids: [home ?? ''], filter: '', order_by: ['attributes.start_time DESC'], page_size: mostContext }), enabled: home !== undefined && !alone })
+  return useMemo(() => {
+    const chosen = new Set(runs.map((r) => r.id))
+    const others = alone ? [] : (query.data?.items ?? []).filter((r) => !chosen.has(r.id) && !looks.has(r.id) && r.experiment_id === home)
+    const all = [...others, ...runs]
+    return { all, rows: all.map((r) => ({ id: r.id, label: r.name, ...(chosen.has(r.id) ? { color: looks.get(r.id)?.color, dash: looks.get(r.id)?.dash ?? false } : {}) })) }
+  }, [runs, looks, query.data, alone, home])
+}
+
+function Overview({ keys, legend, ...part }: PartProps & { keys: readonly string[] }) {
+  const { runs, looks, main } = part
+  const search = route.useSearch()
+  const navigate = route.useNavigate()
+  const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
+  const zoom = /^(-?[\d.]+)\.\.(-?[\d.]+)$/.exec(search.zoom ?? '')
+  const view: CurveView = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false, zoom: zoom ? [Number(zoom[1]), Number(zoom[2])] : undefined }
+  // The slider answers at once; the lines follow as fast as they can be drawn.
+  const drawn = useDeferredValue(view.smooth)
+  const ordered = main ? [main, ...keys.filter((k) => k !== main).sort((a, b) => Number(lowerIsBetter(a) === undefined) - Number(lowerIsBetter(b) === undefined) || a.localeCompare(b))] : [...keys]
+  const wanted = unlisted(search.charts)?.filter((k) => keys.includes(k))
+  const shown = wanted ?? ordered.slice(0, usualCharts)
+  const focus = main ? best(runs, main)?.id : undefined
+  const onZoom = (z: [number, number] | undefined) => set({ zoom: z && `${Number(z[0].toPrecision(7))}..${Number(z[1].toPrecision(7))}` })
+  return (
+    <>
+      {keys.length === 0 ? legend : (
+        <>
+          <div className="flex flex-wrap gap-x-4 gap-y-2 items-center -mt-1">
+            <div className="min-w-0">{legend}</div><span className="ml-auto" />
+            <CurveSwitches view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined, ...(v.zoom ? {} : { zoom: undefined }) })}>
+              {keys.length > 1 && <Menu label="Charts" trigger={<button type="button" className="btn s">Charts {shown.length} of {keys.length}</button>}>{ordered.map((k) => <MenuToggle key={k} checked={shown.includes(k)} onChange={(on) => set({ charts: listed(on ? [...shown, k] : shown.filter((o) => o !== k)) })}>{k}</MenuToggle>)}</Menu>}
+            </CurveSwitches>
+          </div>
+          <div className={`grid gap-3.5 ${shown.length > 2 ? 'cols:grid-cols-3 sheet:grid-cols-2' : shown.length === 2 ? 'sheet:grid-cols-2' : ''}`}>{shown.map((k) => <section key={k} className="panel px-3.5 py-2"><Curve metric={k} runs={runs} looks={looks} view={{ ...view, smooth: drawn }} focus={focus} onZoom={onZoom} height={shown.length === 1 ? 260 : 164} /></section>)}</div>
+        </>
+      )}
+      <Lines {...part} />
+      <Values runs={runs} looks={looks} all={search.all ?? false} onAll={(all) => set({ all: all || undefined })} turned={search.turn ? search.turn === 'rows' : runs.length > 10} onTurn={(t) => set({ turn: t ? 'rows' : 'columns' })}
+        reference={search.ref} onReference={(ref) => set({ ref })} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} />
+    </>
+  )
+}
+
+/** Parallel coordinates over the whole experiment, the compared runs in front. */
+function Lines(part: Omit<PartProps, 'legend'>) {
+  const { runs, main } = part
+  const search = route.useSearch()
+  const navigate = route.useNavigate()
+  const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
+  const { all, rows } = useContext(part, search.alone ?? false)
+  const possible = useMemo(() => columnIds(all), [all])
+  const axes = useMemo(() => {
+    const wanted = unlisted(search.axes)?.filter((id) => possible.includes(id))
+    return wanted && wanted.length > 0 ? wanted : usualAxes(all, main)
+  }, [search.axes, possible, all, main])
+  const dims = useMemo(() => axes.map((id) => dimOf(all, id)), [axes, all])
+  const brushes = useMemo(() => new Map([...parseLimits(search.limits)].filter(([id]) => axes.includes(id))), [search.limits, axes])
+  if (axes.length < 2 || all.length < 2) return null
+  const move = (id: string, by: -1 | 1) => { const i = axes.indexOf(id); const next = [...axes]; next.splice(i, 1); next.splice(i + by, 0, id); set({ axes: listed(next) }) }
+  return (
+    <section className="panel px-3.5 pt-2.5 pb-1">
+      <Parallel title="Parameters against result" note={`${plural(all.length, 'run')}${all.length > runs.length ? `, ${runs.length} compared in front` : ''}${brushes.size > 0 ? `, kept: ${[...brushes].map(([id, [a, b]]) => `${columnLabel(id)} ${typeof a === 'number' ? num(a) : a} to ${typeof b === 'number' ? num(b) : b}`).join('; ')}` : '. Drag along an axis, or open its name, to keep a range'}`}
+        dims={dims} rows={rows} brushes={brushes} fit={search.fit ?? false}
+        onBrush={(id, b) => { const next = new Map(brushes); if (b) next.set(id, b); else next.delete(id); set({ limits: limitTexts(next) }) }} onMove={move} onRemove={(id) => set({ axes: listed(axes.filter((o) => o !== id)) })}
+        right={
+          <span className="flex items-center gap-3 text-sm text-2">
+            {brushes.size > 0 && <><Switch checked={search.fit ?? false} onChange={(fit) => set({ fit: fit || undefined })}>Fit</Switch><button type="button" className="btn s" onClick={() => set({ limits: undefined, fit: undefined })}>Clear limits</button></>}
+            {part.home !== undefined && <Switch checked={!search.alone} onChange={(on) => set({ alone: on ? undefined : true })}>Whole experiment</Switch>}
+            <Menu label="Axes" trigger={<button type="button" className="btn s">Axes {axes.length} of {possible.length}</button>}>
+              <div className="max-h-[50vh] overflow-auto">
+                <MenuToggle checked={axes.length === possible.length} onChange={(on) => set({ axes: on ? listed(possible) : undefined })}>{axes.length === possible.length ? 'The usual ones' : 'All'}</MenuToggle>
+                {possible.map((id) => <MenuToggle key={id} checked={axes.includes(id)} onChange={(on) => set({ axes: listed(on ? [...axes, id] : axes.filter((o) => o !== id)) })}>{columnLabel(id)}{id.startsWith('m:') && <span className="text-3"> metric</span>}{id.startsWith('t:') && <span className="text-3"> tag</span>}</MenuToggle>)}
+              </div>
+            </Menu>
+          </span>
+        } />
+    </section>
+  )
+}
+
+function Related({ legend, ...part }: PartProps) {
+  const search = route.useSearch()
+  const navigate = route.useNavigate()
+  const go = useGo()
+  const { all, rows } = useContext(part, search.alone ?? false)
+  const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
+  return (
+    <>
+      {part.home === undefined ? legend : <div className="flex flex-wrap gap-x-4 gap-y-2 text-sm text-2">{legend}<span className="ml-auto" /><Switch checked={!search.alone} onChange={(on) => set({ alone: on ? undefined : true })}>Whole experiment</Switch></div>}
+      <Relations runs={all} rows={rows} main={part.main} plot={search.plot ?? 'scatter'} x={search.px} y={search.py} z={search.pz} by={search.by} onChange={({ plot, ...rest }) => set({ ...(plot ? { plot: plot === 'scatter' ? undefined : plot } : {}), ...rest })} onOpen={(id) => go(href.run(id))} />
+    </>
   )
 }
 
@@ -59,47 +210,10 @@ function Verdict({ runs, keys, main }: { runs: readonly Run[]; keys: readonly st
   if (keys.length === 0) return <>These runs logged no metric; what differs between them is below.</>
   if (!main || !top) return <>The names of these metrics do not say which direction is better, so no run is called the best.</>
   const wins = judged.filter((k) => best(runs, k)?.id === top.id).length
-  const values = runs.filter((r) => r.id !== top.id).map((r) => r.metrics[main]).filter((v): v is number => typeof v === 'number')
-  const second = values.length > 0 ? (lowerIsBetter(main) ? Math.min(...values) : Math.max(...values)) : undefined
+  const rivals = runs.filter((r) => r.id !== top.id && typeof r.metrics[main] === 'number')
+  const second = best(rivals, main)
   const value = top.metrics[main]!
-  return <><b>{top.name}</b> is best on {wins} of {plural(judged.length, 'metric')}: {main} {num(value)}{second !== undefined && <>, <b>{signed(value - second)}</b> to the next</>}.</>
-}
-
-interface Row {
-  key: string
-  kind: 'param' | 'metric' | 'other'
-  cells: string[]
-  differs: boolean
-  best: number
-}
-
-function Differences({ runs, colors, keys, all, onAll }: { runs: readonly Run[]; colors: ReadonlyMap<string, string>; keys: readonly string[]; all: boolean; onAll: (all: boolean) => void }) {
-  const params = [...new Set(runs.flatMap((r) => Object.keys(r.params)))].sort()
-  const differs = (cells: readonly string[]) => new Set(cells).size > 1
-  const rows: Row[] = [
-    ...params.map((key): Row => { const cells = runs.map((r) => r.params[key] ?? ''); return { key, kind: 'param', cells, differs: differs(cells), best: -1 } }),
-    ...[['Data', (r: Run) => (r.inputs ?? []).map((i) => { const d = datasetOf(i.source); return d ? `${d.name} v${d.version}` : i.name }).join(', ')], ['Commit', (r: Run) => (r.tags['mlflow.source.git.commit'] ?? '').slice(0, 7)], ['Took', (r: Run) => (r.end_time ? duration(millis(r.end_time) - millis(r.start_time)) : '')]].map(([key, f]): Row => { const cells = runs.map(f as (r: Run) => string); return { key: key as string, kind: 'other', cells, differs: differs(cells), best: -1 } }),
-    ...keys.map((key): Row => {
-      const digits = decimals(runs.map((r) => r.metrics[key] ?? null))
-      const winner = best(runs, key)
-      return { key, kind: 'metric', cells: runs.map((r) => fixed(r.metrics[key], digits)), differs: true, best: runs.findIndex((r) => r.id === winner?.id) }
-    }),
-  ]
-  const shown = rows.filter((r) => all || r.differs)
-  const count = rows.filter((r) => r.kind === 'param' && r.differs).length
-  return (
-    <Panel bare title="Differences" note={`${count} of ${plural(params.length, 'parameter')} differ`} right={<Segmented small label="Rows" value={all ? 'all' : 'diff'} onChange={(v) => onAll(v === 'all')} options={[{ value: 'diff', label: 'Only differences' }, { value: 'all', label: 'All' }]} />}>
-      <div className="overflow-x-auto">
-        <table className="tbl dense" aria-label="Differences">
-          <thead><tr><th style={{ width: 190 }} />{runs.map((r) => <th key={r.id} className="num"><span className="inline-flex items-center gap-1.5"><i className="sw" style={{ background: colors.get(r.id) }} />{r.name}</span></th>)}</tr></thead>
-          <tbody>
-            {shown.map((row) => {
-              const reference = row.cells.at(-1)
-              return <tr key={row.kind + row.key}><td className={`text-2 ${row.kind === 'param' ? 'mono' : ''}`}>{row.key}</td>{row.cells.map((c, i) => <td key={i} className={`num ${row.kind === 'param' ? 'mono' : ''}`}>{row.kind !== 'metric' && row.differs && c !== reference ? <span className="bg-accent-soft rounded-tag px-1.5 -mr-1.5">{c || 'not set'}</span> : i === row.best ? <b className="text-ok font-semibold" title="best">{c}</b> : c}</td>)}</tr>
-            })}
-          </tbody>
-        </table>
-      </div>
-    </Panel>
-  )
+  const took = (r: Run) => (r.end_time ? millis(r.end_time) - millis(r.start_time) : undefined)
+  const more = second && took(top) !== undefined && took(second) !== undefined ? took(top)! - took(second)! : undefined
+  return <><b>{top.name}</b> is best on {wins} of {plural(judged.length, 'metric')}: {main} {num(value)}{second && <>, <b>{signed(value - second.metrics[main]!)}</b> to the next, {second.name}</>}.{more !== undefined && Math.abs(more) >= 1000 && ` It took ${duration(Math.abs(more))} ${more > 0 ? 'longer' : 'less'}.`}</>
 }

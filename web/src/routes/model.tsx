@@ -2,13 +2,16 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
+import { AliasDialog } from '@/features/model/Alias'
 import { GatePanel } from '@/features/model/Gate'
+import { aliasLife, type Stay } from '@/features/model/history'
+import { VersionDiff } from '@/features/model/VersionDiff'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
-import { bytes, num, plural, shortId, signed } from '@/lib/format'
+import { bytes, duration, millis, num, plural, shortId, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { lowerIsBetter, mainMetric } from '@/lib/metrics'
 import { look } from '@/lib/states'
@@ -26,7 +29,6 @@ import { KeyValues, Panel } from '@/ui/Panel'
 import { Shape } from '@/ui/Shape'
 import { Pill, Tag } from '@/ui/Status'
 import { Time } from '@/ui/Time'
-import { toast } from '@/ui/toasts'
 
 const TimeSeries = lazy(() => import('@/charts/TimeSeries').then((m) => ({ default: m.TimeSeries })))
 const route = getRouteApi('/models/$name')
@@ -45,6 +47,8 @@ export function ModelPage(): ReactNode {
   const v = full.data ?? chosen
   const run = useQuery({ ...q.run(v?.run_id ?? ''), enabled: Boolean(v?.run_id), retry: false })
   const served = (endpoints.data?.items ?? []).filter((e) => e.model === name)
+  const history = useQuery(q.modelHistory(name))
+  const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
   const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
   if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
   if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
@@ -53,24 +57,25 @@ export function ModelPage(): ReactNode {
   const state = look(v.status)
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare
-      status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}</>}
+      status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}{v.stage && v.stage !== 'None' && <Tag look="line" title="stage">{v.stage}</Tag>}</>}
       meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
       actions={<><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
       verdict={<VersionVerdict v={v} champion={champion} served={served} />}
-      tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'files', label: 'Files' }, { value: 'activity', label: 'Activity' }]} />}>
+      tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'compare', label: 'Compare' }, { value: 'files', label: 'Files', count: v.files_count }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">
         {tab === 'overview' && (
           <div className="grid gap-4 cols:grid-cols-[272px_minmax(0,1fr)] items-start">
-            <Timeline model={model.data} versions={versions} chosen={v.version} served={served} />
+            <Timeline model={model.data} versions={versions} chosen={v.version} served={served} life={life} />
             <div className="flex flex-col gap-3.5 min-w-0">
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
                 <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><Metrics v={v} champion={champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion} /></div>
-                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Note', v.description]]} /></div></Panel></div>
+                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Stage', v.stage && v.stage !== 'None' ? v.stage : ''], ['Note', v.description]]} /></div></Panel>{Object.keys(v.tags ?? {}).length > 0 && <Panel title="Tags"><div className="px-3.5 py-2.5"><KeyValues items={Object.entries(v.tags ?? {})} /></div></Panel>}</div>
               </div>
             </div>
           </div>
         )}
+        {tab === 'compare' && <VersionDiff name={name} version={v} versions={versions} base={search.base} onBase={(base) => void navigate({ search: (s) => ({ ...s, base }), replace: true })} all={search.all ?? false} onAll={(all) => void navigate({ search: (s) => ({ ...s, all: all || undefined }), replace: true })} />}
         {tab === 'files' && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
         {tab === 'activity' && <Activity name={name} />}
       </div>
@@ -104,7 +109,7 @@ function VersionVerdict({ v, champion, served }: { v: Version; champion: Version
   )
 }
 
-function Timeline({ model, versions, chosen, served }: { model: Model; versions: readonly Version[]; chosen: string; served: readonly Endpoint[] }) {
+function Timeline({ model, versions, chosen, served, life }: { model: Model; versions: readonly Version[]; chosen: string; served: readonly Endpoint[]; life: ReadonlyMap<string, readonly Stay[]> }) {
   const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})))
   const ascending = [...versions].reverse().filter((v) => Number.isFinite(Number(v.version)))
   const live = new Set(served.flatMap((e) => e.spec.targets.map((t) => t.version)))
@@ -120,6 +125,7 @@ function Timeline({ model, versions, chosen, served }: { model: Model; versions:
               <span className="relative"><i className="absolute w-px bg-border-strong left-2" style={{ top: i === 0 ? 10 : -6, bottom: i === versions.length - 1 ? 'calc(100% - 10px)' : -6 }} /><i className="absolute w-[11px] h-[11px] rounded-full border-[2px] left-[3px] top-1" style={{ borderColor: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--control)', background: v.version === chosen ? 'var(--accent)' : main ? 'var(--ok-fill)' : 'var(--raised)' }} /></span>
               <span className="min-w-0"><span className="flex items-center gap-1.5 text-base flex-wrap"><b>v{v.version}</b>{v.aliases.map((a) => <Tag key={a} {...(a === 'champion' || a === 'challenger' ? { look: 'accent' as const } : {})}>@{a}</Tag>)}{live.has(v.version) && <span title="served now"><Radio size={12} className="text-3" /></span>}</span><span className="text-2 block">{v.description || `${v.flavor ?? 'model'}${v.created_by ? ` by ${who(v.created_by).name}` : ''}`}</span></span>
               <span className="text-3 text-right"><span className="block"><Time at={v.created_at} /></span>{key && typeof v.metrics?.[key] === 'number' && <span>{num(v.metrics[key])}</span>}{v.gates?.some((g) => g.verdict === 'fail') && <span className="flex justify-end" title="a gate failed"><Shape kind="bad" size={10} /></span>}</span>
+              {(life.get(v.version) ?? []).slice(0, 3).map((s) => <Held key={s.alias + s.from} stay={s} />)}
             </Go>
           )
         })}
@@ -131,6 +137,18 @@ function Timeline({ model, versions, chosen, served }: { model: Model; versions:
       )}
       <div className="p-2.5 border-t border-border"><Code small text={`models:/${model.name}${model.aliases.champion ? '@champion' : `/${chosen}`}`} /></div>
     </section>
+  )
+}
+
+/** One stay of an alias: since when or for how long, by whom, and why. */
+function Held({ stay: s }: { stay: Stay }) {
+  // The id of a rollout says nothing here; its page is one click away.
+  const why = s.reason?.replace(/^rollout [0-9a-f-]{36} of version \S+: /, '')
+  return (
+    <span className="block text-3 col-start-2 col-span-2 clip" title={`@${s.alias} set by ${who(s.by).name}${s.reason ? `: ${s.reason}` : ''}`}>
+      @{s.alias} {s.to ? `for ${duration(millis(s.to) - millis(s.from))}, ${s.next ? `then v${s.next}` : 'taken off'}` : <>since <Time at={s.from} /></>}
+      <span className="block clip">{who(s.by).name}{why && `: ${why}`}</span>
+    </span>
   )
 }
 
@@ -212,37 +230,6 @@ function Activity({ name }: { name: string }) {
     <section className="panel"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
       <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
-  )
-}
-
-function AliasDialog({ name, version, aliases, open, onClose }: { name: string; version: string; aliases: Record<string, string>; open: boolean; onClose: () => void }) {
-  const client = useQueryClient()
-  const [alias, setAlias] = useState('champion')
-  const [reason, setReason] = useState('')
-  const [error, setError] = useState<Error | null>(null)
-  const before = aliases[alias]
-  const bad = /^[A-Za-z][\w.-]{0,99}$/.test(alias) ? undefined : 'A letter, then letters, digits, dashes and dots.'
-  const submit = async () => {
-    setError(null)
-    try {
-      await http.put(`/api/v1/models/${encodeURIComponent(name)}/aliases/${encodeURIComponent(alias)}`, { body: { version, reason } })
-      await client.invalidateQueries({ queryKey: ['models'] })
-      toast({ kind: 'ok', text: `@${alias} is v${version}`, ...(before && before !== version ? { action: { label: 'Undo', run: () => void http.put(`/api/v1/models/${encodeURIComponent(name)}/aliases/${encodeURIComponent(alias)}`, { body: { version: before, reason: 'undone' } }).then(() => client.invalidateQueries({ queryKey: ['models'] })) } } : {}) })
-      onClose()
-    } catch (e) {
-      setError(e instanceof Error ? e : new Error(String(e)))
-    }
-  }
-  return (
-    <Dialog open={open} onClose={onClose} title={`Set an alias to ${name} v${version}`}>
-      <form className="grid gap-3 mt-2" onSubmit={(e) => { e.preventDefault(); if (!bad) void submit() }}>
-        <Field label="Alias" help={before ? (before === version ? 'It is v' + version + ' already.' : `Now v${before}.`) : 'Not set on any version.'} error={bad}>{(p) => <><input {...p} className="inp" list="aliases" autoFocus value={alias} onChange={(e) => setAlias(e.target.value.replace(/^@/, ''))} /><datalist id="aliases">{[...new Set(['champion', 'challenger', ...Object.keys(aliases)])].map((a) => <option key={a} value={a} />)}</datalist></>}</Field>
-        <Field label="Reason" help="Kept in the history of the model.">{(p) => <input {...p} className="inp" value={reason} onChange={(e) => setReason(e.target.value)} />}</Field>
-        <Code small prompt text={cli.promote(name, version, alias, reason)} />
-        {error && <ErrorBox error={error} title="Not set" />}
-        <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={bad !== undefined || before === version}>Set @{alias} to v{version}</button></div>
-      </form>
-    </Dialog>
   )
 }
 

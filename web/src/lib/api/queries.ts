@@ -1,6 +1,7 @@
 // Every read of the server, as query options. The first part of a key is what `live.ts` makes old.
 import { QueryClient, queryOptions, keepPreviousData } from '@tanstack/react-query'
 import { ApiError, http, type Query } from './http'
+import { loadHistory } from './histories'
 import type * as t from './types'
 
 export function createClient(): QueryClient {
@@ -24,6 +25,21 @@ function read<T>(key: readonly unknown[], path: string, query?: Query) {
   return queryOptions({ queryKey: query ? [...key, query] : key, queryFn: ({ signal }) => http.get<T>(api + path, { signal, ...(query ? { query } : {}) }) })
 }
 
+async function histories(runs: readonly string[], key: string, maxPoints: number, signal: AbortSignal): Promise<t.MetricSeries[]> {
+  const out: t.MetricSeries[] = new Array<t.MetricSeries>(runs.length)
+  let next = 0
+  const worker = async () => {
+    for (let i = next++; i < runs.length; i = next++) {
+      const id = runs[i]!
+      const { points } = await http.get<t.MetricHistory>(`${api}/runs/${seg(id)}/metric-history`, { signal, query: { key, max_points: maxPoints } })
+      out[i] = { run_id: id, key, points }
+    }
+  }
+  // A browser opens six connections to a server; the rest would only wait.
+  await Promise.all(Array.from({ length: 5 }, worker))
+  return out
+}
+
 export const q = {
   session: () => read<t.Session>(['session'], '/session'),
   server: () => read<t.ServerInfo>(['server'], '/version'),
@@ -36,13 +52,29 @@ export const q = {
   experiment: (id: string) => read<t.Experiment>(['experiments', id], `/experiments/${seg(id)}`),
   runs: (body: { experiment_ids?: string[]; filter?: string; order_by?: string[]; page_size: number; page_token?: string }) =>
     queryOptions({ queryKey: ['runs', 'search', body], queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { body, signal }), placeholderData: keepPreviousData }),
+  views: (experiment: string) => read<t.List<t.SavedView>>(['experiments', experiment, 'views'], `/experiments/${seg(experiment)}/views`),
+  loggedModels: (experiment: string) => queryOptions({
+    queryKey: ['experiments', experiment, 'models'], queryFn: ({ signal }) => http.post<t.List<t.LoggedModel>>(`${api}/logged-models/search`, { body: { experiment_ids: [experiment], page_size: 200 }, signal }),
+  }),
+  preview: (content: string, path: string, rows: number) => ({ ...read<t.FilePreview>(['preview', content, path], content.replace(/^\/api\/v1/, ''), { path, rows }), staleTime: 60_000, retry: false }),
   run: (id: string) => read<t.Run>(['runs', id], `/runs/${seg(id)}`),
-  metric: (run: string, key: string, live: boolean) => ({
-    ...read<t.MetricHistory>(['runs', run, 'metric', key], `/runs/${seg(run)}/metric-history`, { key, max_points: 1000 }), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+  metric: (run: string, key: string, live: boolean) => queryOptions({
+    queryKey: ['runs', run, 'metric', key], queryFn: () => loadHistory(run, key), ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+  }),
+  /** Runs by their ids, whatever experiments they are of; one that is gone is missing from the answer. */
+  runsById: (ids: readonly string[], live = false) => queryOptions({
+    queryKey: ['runs', 'by-id', ids], enabled: ids.length > 0, placeholderData: keepPreviousData, refetchInterval: live ? 3_000 : false,
+    queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { signal, body: { experiment_ids: [], filter: `attributes.run_id IN (${ids.map((id) => `'${id.replaceAll("'", '')}'`).join(', ')})`, page_size: Math.max(1, ids.length) } }),
+  }),
+  /** One metric of many runs, each downsampled by the server with its extremes kept. */
+  histories: (runs: readonly string[], key: string, maxPoints: number, live: boolean) => queryOptions({
+    queryKey: ['runs', 'histories', key, maxPoints, runs], placeholderData: keepPreviousData, enabled: runs.length > 0, ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+    queryFn: ({ signal }) => histories(runs, key, maxPoints, signal),
   }),
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 
   models: () => read<t.List<t.Model>>(['models', 'list'], '/models', { page_size: 200 }),
+  prompts: () => read<t.List<t.Model>>(['models', 'prompts'], '/models', { kind: 'prompt', page_size: 200 }),
   model: (name: string) => read<t.Model>(['models', name], `/models/${seg(name)}`),
   versions: (name: string) => read<t.List<t.Version>>(['models', name, 'versions'], `/models/${seg(name)}/versions`, { page_size: 200 }),
   version: (name: string, version: string) => read<t.Version>(['models', name, 'versions', version], `/models/${seg(name)}/versions/${seg(version)}`),

@@ -65,6 +65,68 @@ export interface Experiment {
   runs_count?: number
   runs_running?: number
   last_run_at?: string
+  description?: string
+  hypothesis?: string
+  success_criteria?: string
+  verdict?: ExperimentVerdict
+}
+
+export type Outcome = 'supported' | 'refuted' | 'inconclusive'
+
+export interface ExperimentVerdict {
+  outcome: Outcome
+  summary?: string
+  by?: string
+  at?: string
+}
+
+/** What a page of runs keeps under a name; `query` is the page's own. */
+export interface SavedView {
+  id: string
+  name: string
+  query: Record<string, unknown>
+  by?: string
+  updated_at: string
+}
+
+/** Distinct keys of an experiment's runs. */
+export interface RunKeys {
+  metrics: string[]
+  params: string[]
+  tags: string[]
+}
+
+export interface RunGroup {
+  keys: Record<string, string | null>
+  runs: number
+  metrics: Record<string, { min?: number | null; max?: number | null; mean?: number | null; best?: number | null; last_best?: number | null; runs?: number }>
+}
+
+export interface LoggedModel {
+  id: string
+  experiment_id: string
+  name: string
+  type?: string
+  status: string
+  run_id?: string
+  created_at: string
+  metrics: Record<string, number | null>
+  params: Record<string, string>
+  tags: Record<string, string>
+}
+
+/** The beginning of a file. */
+export interface FilePreview {
+  kind: 'table' | 'text' | 'binary'
+  path: string
+  size: number
+  truncated: boolean
+  text?: string
+  columns?: { name: string; type: string }[]
+  rows?: (string | number | boolean | null)[][]
+  total_rows?: number
+  skipped?: string[]
+  note?: string
 }
 
 export type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED'
@@ -97,11 +159,16 @@ export interface Run {
   source?: string
   parent_id?: string
   commit?: string
+  description?: string
+  /** Of a search that asked for them: "min(metrics.loss)". */
+  aggregates?: Record<string, number | null>
 }
 
 export interface RunSearch extends List<Run> {
   metric_keys?: string[]
   param_keys?: string[]
+  /** All that the filter finds, when it was asked for. */
+  total?: number
 }
 
 export interface MetricHistory {
@@ -109,8 +176,18 @@ export interface MetricHistory {
   points: { step: number; time: string; value: number | null }[]
 }
 
+/** One metric of one run among several. */
+export interface MetricSeries {
+  run_id: string
+  key: string
+  points: { step: number; time: string; value: number | null }[]
+  /** Points before downsampling. */
+  total?: number
+}
+
 export interface FileInfo {
   path: string
+  digest?: string
   is_dir?: boolean
   size?: number
 }
@@ -152,6 +229,8 @@ export interface Version {
   model: string
   version: string
   status: 'READY' | 'PENDING' | 'FAILED'
+  /** Of MLflow's older stages; None when it was never set. */
+  stage?: string
   status_message?: string
   run_id?: string
   model_id?: string

@@ -1,0 +1,130 @@
+package mlflow
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/modelyard/modelyard/internal/platform/httpx"
+)
+
+// leftOut is a part of MLflow that this server does not have. Paths are below both API bases, and mean what lies at them and below them; one
+// with a method before it means that call alone.
+type leftOut struct {
+	what  string
+	why   string
+	paths []string
+	off   bool // MLflow calls it a feature that is not switched on
+}
+
+// leftOuts is the one list of what is left out: the routes, the documentation and the tests are made of it.
+func leftOuts() []leftOut {
+	return []leftOut{
+		{"trace metrics", "charts of traces are made from the search for now", []string{"POST /3.0/mlflow/traces/metrics"}, false},
+		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}, false},
+		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}, true},
+		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}, false},
+		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}, false},
+		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}, false},
+		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}, false},
+		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}, false},
+		{"review queues", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/review-queues"}, false},
+		{"prompt optimisation", "it needs models that the server calls", []string{"/3.0/mlflow/prompt-optimization"}, false},
+		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}, false},
+		{"the assistant, the MCP registry, the demo and the telemetry of MLflow's web page", "this server has a web page of its own",
+			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}, false},
+	}
+}
+
+func (e *Edge) leftOutRoutes(r *httpx.Router) {
+	for _, part := range leftOuts() {
+		h := e.notImplemented(part)
+		for _, p := range part.paths {
+			method, p, one := cutMethod(p)
+			for _, base := range bases() {
+				r.Handle(method, base+p, runWrite, h)
+				if !one {
+					r.Handle("", base+p+"/{rest...}", runWrite, h)
+				}
+			}
+		}
+	}
+}
+
+// cutMethod takes "POST /path" apart, which stands for that call alone; a path without a method is left out with all below it.
+func cutMethod(p string) (method, path string, one bool) {
+	if m, rest, ok := strings.Cut(p, " "); ok {
+		return m, rest, true
+	}
+	return "", p, false
+}
+
+func bases() []string { return []string{"/api", "/ajax-api"} }
+
+func underBases(p string) bool { return strings.HasPrefix(p, "/2.0/") || strings.HasPrefix(p, "/3.0/") }
+
+// notImplemented answers for a part of MLflow that is left out. 501 is not retried by the clients.
+func (e *Edge) notImplemented(part leftOut) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if part.off {
+			e.fail(w, req, workspacesOff())
+			return
+		}
+		e.fail(w, req, &codedError{"NOT_IMPLEMENTED", http.StatusNotImplemented,
+			fmt.Sprintf("%s %.200s is not implemented: this server does not have %s (%s)", req.Method, req.URL.Path, part.what, part.why)})
+	}
+}
+
+// workspacesOff is MLflow's answer to those who ask for workspaces, or for one by header, where there are none; with a status that its
+// clients do not take for a passing failure.
+func workspacesOff() error {
+	return &codedError{"FEATURE_DISABLED", http.StatusNotImplemented, "Workspace APIs are not available: workspaces are not enabled on this server"}
+}
+
+// oneWorkspace refuses requests that name a workspace: what they write would land where they do not expect it.
+func (e *Edge) oneWorkspace(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if strings.TrimSpace(req.Header.Get("X-MLFLOW-WORKSPACE")) != "" && !strings.HasSuffix(req.URL.Path, "/server-info") {
+			e.fail(w, req, workspacesOff())
+			return
+		}
+		h(w, req)
+	}
+}
+
+// Endpoint is one route of the protocol, under /api; what begins with /2.0 or /3.0 has its twin under /ajax-api.
+type Endpoint struct{ Method, Path string }
+
+// Reference is the documentation of what is served and what is left out, in Markdown. Call it after Routes.
+func (e *Edge) Reference() string {
+	var b strings.Builder
+	b.WriteString(`<!-- Generated from the code: go test ./internal/protocol/mlflow -run TestReference -update. Do not edit. -->
+
+# MLflow's endpoints
+
+The protocol is that of MLflow ` + Version + `. Every path under ` + "`/api/`" + ` is also served under ` + "`/ajax-api/`" + `, as MLflow does. Errors are MLflow's
+(` + "`error_code`, `message`" + `). [How it works and where it differs](../explain/mlflow.md).
+
+## Served
+
+| method | path |
+|---|---|
+`)
+	for _, x := range e.served {
+		p := x.Path
+		if underBases(p) {
+			p = "/api" + p
+		}
+		fmt.Fprintf(&b, "| %s | `%s` |\n", x.Method, p)
+	}
+	b.WriteString("\n## Left out\n\nThese answer 501 with `NOT_IMPLEMENTED` and say what is missing, for the path and whatever lies below it.\n\n| what | why | paths |\n|---|---|---|\n")
+	for _, part := range leftOuts() {
+		paths := make([]string, len(part.paths))
+		for i, p := range part.paths {
+			method, p, _ := cutMethod(p)
+			paths[i] = "`" + strings.TrimSpace(method+" /api"+p) + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", part.what, part.why, strings.Join(paths, ", "))
+	}
+	return b.String()
+}

@@ -1,0 +1,269 @@
+package trace
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/modelyard/modelyard/internal/platform/errs"
+)
+
+// SpanStatus is how a span ended.
+type SpanStatus string
+
+// The states of a span.
+const (
+	SpanUnset SpanStatus = "UNSET"
+	SpanOK    SpanStatus = "OK"
+	SpanError SpanStatus = "ERROR"
+)
+
+// Valid reports whether s is known.
+func (s SpanStatus) Valid() bool { return s == SpanUnset || s == SpanOK || s == SpanError }
+
+// Attribute is a key with a JSON value, in the order in which the client sent them.
+type Attribute struct {
+	Key   string          `json:"k"`
+	Value json.RawMessage `json:"v"`
+}
+
+// SpanEvent is something that happened at one moment of a span, an exception for example.
+type SpanEvent struct {
+	Name       string      `json:"n"`
+	Time       int64       `json:"t"` // unix ns
+	Attributes []Attribute `json:"a,omitempty"`
+}
+
+// SpanLink points at a span of this or another trace.
+type SpanLink struct {
+	TraceID    string      `json:"t"` // 32 hex
+	SpanID     string      `json:"s"` // 16 hex
+	Attributes []Attribute `json:"a,omitempty"`
+}
+
+// Span is one piece of work of a trace. The field names of its JSON are short because they are stored by the million.
+type Span struct {
+	ID         string      `json:"i"`           // 16 hex digits
+	ParentID   string      `json:"p,omitempty"` // empty for a root
+	Name       string      `json:"n"`
+	Start      int64       `json:"s"`           // unix ns
+	End        int64       `json:"e,omitempty"` // unix ns; 0 while it runs
+	Status     SpanStatus  `json:"c"`
+	Message    string      `json:"m,omitempty"`
+	Attributes []Attribute `json:"a,omitempty"`
+	Events     []SpanEvent `json:"ev,omitempty"`
+	Links      []SpanLink  `json:"l,omitempty"`
+}
+
+// The attributes of spans that have a meaning here.
+const (
+	AttrTraceID = "mlflow.traceRequestId"
+	AttrInputs  = "mlflow.spanInputs"
+	AttrOutputs = "mlflow.spanOutputs"
+	AttrType    = "mlflow.spanType"
+	AttrTokens  = "mlflow.chat.tokenUsage"
+	AttrCost    = "mlflow.llm.cost"
+	AttrSession = "session.id"
+	AttrUser    = "user.id"
+	AttrTagBase = "mlflow.traceTag."
+)
+
+// Get is the raw JSON of an attribute, nil when there is none.
+func (s *Span) Get(key string) json.RawMessage {
+	for i := range s.Attributes {
+		if s.Attributes[i].Key == key {
+			return s.Attributes[i].Value
+		}
+	}
+	return nil
+}
+
+// Text is an attribute as text: strings as they are, everything else as JSON.
+func (s *Span) Text(key string) string { return plain(s.Get(key)) }
+
+func plain(v json.RawMessage) string {
+	var text string
+	if len(v) > 0 && v[0] == '"' && json.Unmarshal(v, &text) == nil {
+		return text
+	}
+	return string(v)
+}
+
+// Type is what kind of work it is: LLM, TOOL, RETRIEVER and so on; UNKNOWN when the client did not say.
+func (s *Span) Type() string {
+	if t := s.Text(AttrType); t != "" {
+		return t
+	}
+	return "UNKNOWN"
+}
+
+var (
+	spanIDPattern  = regexp.MustCompile(`^[0-9a-f]{16}$`)
+	traceIDPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// Validate refuses a span that cannot be kept. It returns Invalid.
+func (s *Span) Validate() error {
+	var c errs.Collector
+	if !spanIDPattern.MatchString(s.ID) || s.ID == "0000000000000000" {
+		c.Add("span_id", "expected 8 bytes that are not all zero")
+	}
+	if s.ParentID != "" && !spanIDPattern.MatchString(s.ParentID) {
+		c.Add("parent_span_id", "expected 8 bytes or nothing")
+	}
+	if s.ParentID == s.ID {
+		c.Add("parent_span_id", "a span cannot be its own parent")
+	}
+	if s.Start <= 0 || s.End < 0 {
+		c.Add("start_time_unix_nano", "expected nanoseconds since 1970")
+	}
+	if !s.Status.Valid() {
+		c.Add("status", "expected UNSET, OK or ERROR")
+	}
+	if utf8.RuneCountInString(s.Name) > MaxSpanName {
+		c.Add("name", "expected at most %d characters", MaxSpanName)
+	}
+	if len(s.Events) > MaxEvents {
+		c.Add("events", "expected at most %d", MaxEvents)
+	}
+	if len(s.Links) > MaxLinks {
+		c.Add("links", "expected at most %d", MaxLinks)
+	}
+	checkAttributes(&c, "attributes", s.Attributes)
+	for i := range s.Events {
+		checkAttributes(&c, "events.attributes", s.Events[i].Attributes)
+	}
+	for i := range s.Links {
+		checkAttributes(&c, "links.attributes", s.Links[i].Attributes)
+		if !traceIDPattern.MatchString(s.Links[i].TraceID) || !spanIDPattern.MatchString(s.Links[i].SpanID) {
+			c.Add("links", "expected ids of 16 and 8 bytes")
+		}
+	}
+	return c.Err("trace.span", fmt.Sprintf("the span %.60q is not valid", s.Name))
+}
+
+func checkAttributes(c *errs.Collector, field string, as []Attribute) {
+	if len(as) > MaxAttributes {
+		c.Add(field, "expected at most %d, got %d", MaxAttributes, len(as))
+		return
+	}
+	for i := range as {
+		if utf8.RuneCountInString(as[i].Key) > MaxSpanName {
+			c.Add(field, "expected keys of at most %d characters", MaxSpanName)
+		}
+		if len(as[i].Value) > MaxAttributeBytes {
+			c.Add(field, "the value of %.60q is larger than %d bytes", as[i].Key, MaxAttributeBytes)
+		}
+	}
+}
+
+// tidy keeps texts storable.
+func (s *Span) tidy() {
+	s.Name, s.Message = clean(s.Name), clean(s.Message)
+}
+
+// encodeSpans makes a block: a format byte, then deflated JSON.
+func encodeSpans(spans []Span) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte(1)
+	z, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	enc := json.NewEncoder(z)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(spans); err != nil {
+		return nil, err
+	}
+	err = z.Close()
+	return b.Bytes(), err
+}
+
+func decodeSpans(block []byte) ([]Span, error) {
+	if len(block) == 0 || block[0] != 1 {
+		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans has an unknown format", nil)
+	}
+	raw, err := io.ReadAll(flate.NewReader(bytes.NewReader(block[1:])))
+	if err != nil {
+		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
+	}
+	var spans []Span
+	if err := json.Unmarshal(raw, &spans); err != nil {
+		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
+	}
+	return spans, nil
+}
+
+// merge puts spans together so that each id is there once: one that has ended wins over one that runs, a later one over an earlier one.
+// The result is in the order of the tree's reading: roots first, then by start.
+func merge(blocks ...[]Span) []Span {
+	n := 0
+	for _, b := range blocks {
+		n += len(b)
+	}
+	at := make(map[string]int, n)
+	out := make([]Span, 0, n)
+	for _, b := range blocks {
+		for _, s := range b {
+			i, ok := at[s.ID]
+			switch {
+			case !ok:
+				at[s.ID] = len(out)
+				out = append(out, s)
+			case s.End != 0 || out[i].End == 0:
+				out[i] = s
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Span) int {
+		if ar, br := a.ParentID == "", b.ParentID == ""; ar != br {
+			if ar {
+				return -1
+			}
+			return 1
+		}
+		switch {
+		case a.Start < b.Start:
+			return -1
+		case a.Start > b.Start:
+			return 1
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// shape is what can be searched of a span without reading it.
+type shape struct {
+	Name   string `json:"n"`
+	Type   string `json:"t"`
+	Status string `json:"s"`
+}
+
+// shapes are the distinct shapes of a trace's spans. When there are more than fit, Over says that the spans must be read.
+type shapes struct {
+	List []shape `json:"l,omitempty"`
+	Over bool    `json:"o,omitempty"`
+}
+
+const maxShapes = 200
+
+func (h *shapes) add(spans []Span) {
+	for i := range spans {
+		s := shape{spans[i].Name, spans[i].Type(), string(spans[i].Status)}
+		if h.Over || slices.Contains(h.List, s) {
+			continue
+		}
+		if len(h.List) >= maxShapes {
+			h.List, h.Over = nil, true
+			return
+		}
+		h.List = append(h.List, s)
+	}
+}

@@ -1,0 +1,80 @@
+package tracking
+
+import (
+	"context"
+	"time"
+
+	"github.com/modelyard/modelyard/internal/platform/filter"
+)
+
+// The bounds of Warm.
+const (
+	warmExperiments = 8
+	warmKeys        = 32 // per experiment: metrics, and as many parameters
+	warmShare       = 4  // of the index's memory, at most one part in so many
+	warmTime        = 30 * time.Second
+)
+
+// Warm loads the experiments that were used last into the search index, so that the first search after a start need not wait. It is
+// background work: it ends by itself, or with ctx. Searches take turns with it column by column.
+func (s *Service) Warm(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	err := s.warm(limited)
+	if err != nil && limited.Err() == nil {
+		s.d.Log.Warn("the search index was not warmed", "error", err)
+	}
+	return nil // a search loads what is missing
+}
+
+func (s *Service) warm(ctx context.Context) error {
+	exps, err := s.st.recentExperiments(ctx, warmExperiments)
+	if err != nil {
+		return err
+	}
+	for _, exp := range exps {
+		keys, err := s.experimentKeys(ctx, exp)
+		if err != nil {
+			return err
+		}
+		for _, e := range []filter.Entity{filter.Metric, filter.Param} {
+			for i, key := range sortedKeys(keys[e]) {
+				if i == warmKeys || s.st.index.size() > s.st.index.limit/warmShare {
+					break
+				}
+				sh, err := s.st.index.open(ctx, exp, []filter.Ref{{Entity: e, Key: key}})
+				if err != nil {
+					return err
+				}
+				s.st.index.close(sh)
+			}
+		}
+	}
+	return nil
+}
+
+// experimentKeys gives the distinct keys of the metrics, parameters and tags of an experiment's runs. A tag that was deleted from the last
+// run may still be among them.
+func (s *Service) experimentKeys(ctx context.Context, exp int64) (map[filter.Entity]map[string]bool, error) {
+	sh, err := s.st.index.open(ctx, exp, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer s.st.index.close(sh)
+	if sh.keys == nil {
+		keys, err := s.st.loadKeys(ctx, exp)
+		if err != nil {
+			return nil, err
+		}
+		sh.keys = keys
+		sh.drain()
+	}
+	out := make(map[filter.Entity]map[string]bool, len(sh.keys))
+	for e, keys := range sh.keys {
+		out[e] = make(map[string]bool, len(keys))
+		for k := range keys {
+			out[e][k] = true
+		}
+	}
+	return out, nil
+}

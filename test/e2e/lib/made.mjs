@@ -1,0 +1,53 @@
+// Things that the demo does not leave, made once through MLflow's own API: a tuning experiment with files, and a prompt.
+import { deflateSync } from 'node:zlib'
+
+const once = new Map()
+const remember = (key, make) => { if (!once.has(key)) once.set(key, make()); return once.get(key) }
+
+/** A picture of one colour. */
+function png(width, height, rgb) {
+  const crcTable = Array.from({ length: 256 }, (_, n) => { let c = n; for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1; return c >>> 0 })
+  const crc = (bytes) => { let c = 0xffffffff; for (const b of bytes) c = crcTable[(c ^ b) & 0xff] ^ (c >>> 8); return (c ^ 0xffffffff) >>> 0 }
+  const chunk = (type, data) => { const body = Buffer.concat([Buffer.from(type), data]); const out = Buffer.alloc(body.length + 8); out.writeUInt32BE(data.length, 0); body.copy(out, 4); out.writeUInt32BE(crc(body), body.length + 4); return out }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(width, 0)
+  head.writeUInt32BE(height, 4)
+  head.set([8, 2, 0, 0, 0], 8)
+  const rows = Buffer.concat(Array.from({ length: height }, () => Buffer.from([0, ...Array.from({ length: width }, () => rgb).flat()])))
+  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))])
+}
+
+/** A hundred runs of two curves and one single figure each; the first three with files. The first is the best. */
+export const lab = (api) => remember('lab', async () => {
+  const name = 'e2e-lab'
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name })
+  const begun = Date.now() - 3_600_000
+  const runs = []
+  for (let i = 0; i < 100; i++) {
+    const params = { learning_rate: String(0.01 * (i + 1)), depth: String(3 + (i % 4)), kind: ['dart', 'gbdt', 'goss'][i % 3], seed: '42' }
+    const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: `lab-${i}`, start_time: begun + i * 1000, tags: [{ key: 'team', value: i % 2 ? 'city' : 'ops' }] })
+    const floor = 40 + i
+    const metrics = Array.from({ length: 120 }, (_, step) => ['val_mae', 'train_mae'].map((key, k) => ({ key, value: step === 119 ? floor - 5 * k : floor + 50 / (step + 1) - 5 * k + Math.sin(step + i), timestamp: begun + i * 1000 + step * (50 + i), step }))).flat()
+    await api.post('/api/2.0/mlflow/runs/log-batch', { run_id: run.info.run_id, metrics: [...metrics, { key: 'latency_ms', value: 5 + (i % 7), timestamp: begun, step: 0 }], params: Object.entries(params).map(([key, value]) => ({ key, value })), tags: [] })
+    await api.post('/api/2.0/mlflow/runs/update', { run_id: run.info.run_id, status: 'FINISHED', end_time: begun + i * 1000 + 30_000 })
+    runs.push({ id: run.info.run_id, name: `lab-${i}`, params, val_mae: floor })
+    if (i > 2) continue
+    const put = (path, body) => api.upload(`/api/2.0/mlflow-artifacts/artifacts/${id}/${run.info.run_id}/artifacts/${path}`, body)
+    await put('config.json', JSON.stringify(i === 0 ? { rate: 0.01, rows: 8645, extra: true } : { rows: 8645, rate: 0.02 }))
+    await put('notes.txt', `kept as it is\nrun ${i === 0 ? 'first' : 'later'}\nend\n`)
+    await put('same.txt', 'equal in all runs\n')
+    await put('plots/line.png', png(32, 20, [200, 40 * i, 90]))
+  }
+  return { id, name, runs }
+})
+
+/** A prompt of three versions: production serves the second. */
+export const prompt = (api) => remember('prompt', async () => {
+  const name = 'e2e-answer'
+  const mark = { key: 'mlflow.prompt.is_prompt', value: 'true' }
+  await api.post('/api/2.0/mlflow/registered-models/create', { name, tags: [mark, { key: 'team', value: 'support' }] })
+  const texts = ['Answer {{ question }} in three sentences.', 'Answer {{ question }} in two sentences.\nSay so when you are not sure.', 'Answer {{ question }} in two sentences, in {{ language }}.\nSay so when you are not sure.']
+  for (const [i, text] of texts.entries()) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: 'prompt-template', description: `change ${i + 1}`, tags: [mark, { key: 'mlflow.prompt.text', value: text }] })
+  await api.put(`/api/v1/models/${name}/aliases/production`, { version: '2', reason: 'shorter answers win' })
+  return { name, texts }
+})

@@ -1,0 +1,170 @@
+// Where the rows of a runs table come from: pages by position, read as they come into view, whatever the number of runs.
+import { queryOptions, useQueries, type QueryClient } from '@tanstack/react-query'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { ApiError, http } from '@/lib/api/http'
+import type { Run, RunGroup, RunKeys, RunSearch } from '@/lib/api/types'
+import { parseColumn, reference, wanted } from './columns'
+
+export interface RunsQuery {
+  experiment: string
+  filter: string
+  /** "m:val_mae", downwards when `desc`; the newest first without. */
+  order: { id: string; desc: boolean } | undefined
+  /** Column ids; undefined reads all that was logged. */
+  columns: readonly string[] | undefined
+}
+
+export const pageSize = 100
+export const mostPerPage = 1000
+
+/** The body of a search, as the server takes it. */
+export function searchBody(query: RunsQuery, extra: readonly string[] = []): Record<string, unknown> {
+  const order = query.order && reference(query.order.id)
+  const columns = query.columns && [...new Set([...query.columns, ...extra].flatMap((id) => wanted(id) ?? []))]
+  return {
+    experiment_ids: [query.experiment], filter: query.filter, order_by: order ? [`${order} ${query.order?.desc ? 'DESC' : 'ASC'}`] : ['attributes.start_time DESC'],
+    // An empty list means everything, so a table without values of its own asks for one small attribute.
+    ...(columns ? { columns: columns.length > 0 ? columns : ['attributes.run_name'] } : {}),
+  }
+}
+
+const post = <T>(path: string, body: unknown, signal?: AbortSignal) => http.post<T>(`/api/v1${path}`, { body, ...(signal ? { signal } : {}) })
+
+function page(body: Record<string, unknown>, index: number) {
+  return queryOptions({
+    queryKey: ['runs', 'table', body, index], gcTime: 60_000,
+    queryFn: ({ signal }) => post<RunSearch>('/runs/search', { ...body, page_size: pageSize, offset: index * pageSize, count_total: true }, signal),
+    refetchInterval: (query: { state: { data?: RunSearch | undefined } }) => (query.state.data?.items.some((r) => r.status === 'RUNNING') ? 4_000 : false),
+  })
+}
+
+export interface Rows {
+  total: number
+  at: (index: number) => Run | undefined
+  /** The rows that are here, in order; for what is computed of "the runs at hand". */
+  here: readonly Run[]
+  first: RunSearch | undefined
+  /** What is shown answers an older question. */
+  stale: boolean
+  pending: boolean
+  error: unknown
+  retry: () => void
+  /** How long the first page took, in milliseconds. */
+  took: number | undefined
+  see: (from: number, to: number) => void
+}
+
+interface Shown {
+  body: string
+  pages: ReadonlyMap<number, RunSearch>
+  total: number
+}
+
+/** The rows of a search. `see` tells which of them are on the screen; those, and the first page, are read and kept up to date. */
+export function useRuns(query: RunsQuery): Rows {
+  const body = useMemo(() => searchBody(query), [query])
+  const name = JSON.stringify(body)
+  const [window, setWindow] = useState<readonly [number, number]>([0, 0])
+  const wantedPages = useMemo(() => {
+    const out = new Set([0])
+    for (let i = window[0]; i <= window[1]; i++) out.add(i)
+    return [...out]
+  }, [window])
+  const answers = useQueries({ queries: wantedPages.map((i) => page(body, i)) })
+  const began = useRef({ name: '', at: 0, took: undefined as number | undefined })
+  if (began.current.name !== name) began.current = { name, at: performance.now(), took: undefined }
+  const stamp = answers.map((a) => a.dataUpdatedAt).join()
+  const last = useRef<Shown | undefined>(undefined)
+  const shown = useMemo<Shown | undefined>(() => {
+    const pages = new Map(wantedPages.flatMap((i, at) => (answers[at]?.data ? [[i, answers[at].data] as const] : [])))
+    const first = pages.get(0)
+    if (!first) return last.current
+    return { body: name, pages, total: first.total ?? first.items.length }
+    // The answers are told apart by when they came.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [stamp, wantedPages, name])
+  useEffect(() => {
+    last.current = shown
+  })
+  if (shown?.body === name) began.current.took ??= performance.now() - began.current.at
+  const see = useCallback((from: number, to: number) => {
+    const next = [Math.floor(from / pageSize), Math.floor(to / pageSize)] as const
+    setWindow((old) => (old[0] === next[0] && old[1] === next[1] ? old : next))
+  }, [])
+  const here = useMemo(() => [...(shown?.pages ?? [])].sort(([a], [b]) => a - b).flatMap(([, p]) => p.items), [shown])
+  const failed = answers.find((a) => a.error)
+  return {
+    total: shown?.total ?? 0, here, first: shown?.pages.get(0), see,
+    at: (i) => shown?.pages.get(Math.floor(i / pageSize))?.items[i % pageSize],
+    stale: shown !== undefined && shown.body !== name, pending: shown === undefined && !failed, error: failed?.error,
+    retry: () => { for (const a of answers) if (a.error) void a.refetch() },
+    took: began.current.took,
+  }
+}
+
+/** Every row of a search up to `most`, page by page; `tell` hears how far it is. */
+export async function allRows(query: RunsQuery, most: number, tell: (done: number, total: number) => void = () => {}, signal?: AbortSignal): Promise<{ runs: Run[]; total: number }> {
+  const body = searchBody(query)
+  const runs: Run[] = []
+  let token = ''
+  let total = 0
+  do {
+    const answer: RunSearch = await post('/runs/search', { ...body, page_size: Math.min(mostPerPage, most - runs.length), ...(token ? { page_token: token } : { count_total: true }) }, signal)
+    runs.push(...answer.items)
+    total = Math.max(total, answer.total ?? 0, runs.length)
+    token = answer.next_page_token ?? ''
+    tell(runs.length, total)
+  } while (token !== '' && runs.length < most)
+  return { runs, total }
+}
+
+export const runQueries = {
+  keys: (experiment: string) => queryOptions({ queryKey: ['runs', 'keys', experiment], staleTime: 15_000, queryFn: ({ signal }) => http.get<RunKeys>(`/api/v1/experiments/${encodeURIComponent(experiment)}/keys`, { signal }) }),
+  /** The best run of a search by a metric whose direction is known. */
+  best: (query: RunsQuery, metric: string, lower: boolean) => queryOptions({
+    queryKey: ['runs', 'best', query.experiment, query.filter, metric, lower], staleTime: 15_000,
+    queryFn: async ({ signal }) => {
+      const column = `metrics.${/^\w+$/.test(metric) ? metric : `\`${metric}\``}`
+      const answer = await post<RunSearch>('/runs/search', { experiment_ids: [query.experiment], filter: query.filter, order_by: [`${column} ${lower ? 'ASC' : 'DESC'}`], page_size: 1 }, signal)
+      const run = answer.items[0]
+      return run && Number.isFinite(run.metrics[metric] ?? NaN) ? run : null
+    },
+  }),
+  running: (experiment: string) => queryOptions({
+    queryKey: ['runs', 'running', experiment],
+    queryFn: async ({ signal }) => (await post<RunSearch>('/runs/search', { experiment_ids: [experiment], filter: "attributes.status = 'RUNNING'", page_size: 1, count_total: true }, signal)).total ?? 0,
+  }),
+  groups: (query: RunsQuery, by: readonly string[], metrics: readonly string[]) => queryOptions({
+    queryKey: ['runs', 'groups', query.experiment, query.filter, by, metrics],
+    queryFn: ({ signal }) => post<{ items: RunGroup[] }>('/runs/groups', { experiment_ids: [query.experiment], filter: query.filter, by: by.flatMap((id) => groupReference(id) ?? []), metrics }, signal),
+  }),
+}
+
+/** "p:depth" as the server groups by it. */
+export function groupReference(id: string): string | undefined {
+  const c = parseColumn(id)
+  return c?.kind === 'param' || c?.kind === 'tag' ? reference(id) : undefined
+}
+
+/** What is done to several runs at once. The server takes at most 1,000 at a time, so more go in several calls. */
+async function many(path: string, ids: readonly string[], body: Record<string, unknown> = {}): Promise<void> {
+  for (let i = 0; i < ids.length; i += 1000) await post(path, { run_ids: ids.slice(i, i + 1000), ...body })
+}
+
+export const bulk = {
+  remove: (ids: readonly string[]) => many('/runs/delete', ids),
+  restore: (ids: readonly string[]) => many('/runs/restore', ids),
+  move: (ids: readonly string[], experiment: string) => many('/runs/move', ids, { experiment_id: experiment }),
+  tag: (ids: readonly string[], key: string, value: string) => many('/runs/tags', ids, { set: { [key]: value } }),
+  untag: (ids: readonly string[], key: string) => many('/runs/tags', ids, { remove: [key] }),
+}
+
+/** After a change by hand: the tables read again at once, without waiting for the event. */
+export function renew(client: QueryClient): Promise<unknown> {
+  return Promise.all([client.invalidateQueries({ queryKey: ['runs'] }), client.invalidateQueries({ queryKey: ['experiments'] })])
+}
+
+/** The words of a filter that the server refused; undefined for every other failure. */
+export function refusal(error: unknown): ApiError | undefined {
+  return error instanceof ApiError && error.status === 400 ? error : undefined
+}
