@@ -68,7 +68,7 @@ func TestEveryNounHasACommandAndAPage(t *testing.T) {
 	within := map[string]string{
 		"version": "", "session": "", "openapi.json": "", "overview": "",
 		"pipeline-runs": "pipelines", "predictions": "endpoints", "retrainings": "rollouts", "lifecycle": "rollouts", "experiments": "runs",
-		"webhooks": "alerts", "logged-models": "runs", "events": "lineage", "jobs": "pipelines",
+		"webhooks": "alerts", "logged-models": "runs", "events": "lineage", "jobs": "pipelines", "evaluation-datasets": "traces",
 	}
 	commands := string(cliPage())
 	s := testkit.Start(t)
