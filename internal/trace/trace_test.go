@@ -286,6 +286,9 @@ func TestSearch(t *testing.T) {
 				}
 			}
 		}
+		if ts, _, err := s.Search(ctx, Query{ExperimentIDs: []string{"1"}, State: StateError, Filter: "tag.n = '3' OR tag.n = '4'"}); err != nil || numbers(ts) != "3" {
+			t.Errorf("%q %v", numbers(ts), err)
+		}
 		_, next, err := s.Search(ctx, Query{ExperimentIDs: []string{"1"}, Limit: 2})
 		if err != nil || next == "" {
 			t.Fatal(err)
