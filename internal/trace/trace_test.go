@@ -394,8 +394,13 @@ func TestDelete(t *testing.T) {
 		if _, err := s.d.Files.Stat(ctx, FilesRoot(tid(1)), "a.txt"); !errs.Is(err, errs.NotFound) {
 			t.Error(err)
 		}
-		if n, err := s.Purge(ctx, "2"); err != nil || n != 1 {
-			t.Error(n, err)
+		for range 2 { // events are heard at least once
+			if err := s.experimentPurged(ctx, events.Event{Resource: events.Resource{Kind: "experiment", ID: "2"}}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.Get(ctx, tid(7)); !errs.Is(err, errs.NotFound) {
+			t.Error(err)
 		}
 		var left int
 		if err := d.QueryRow(ctx, "SELECT count(*) FROM trace_spans").Scan(&left); err != nil || left != 0 {
