@@ -57,6 +57,7 @@ type Options struct {
 	Log          *slog.Logger
 	Clock        clock.Clock
 	BeforeCommit func() // see db.Options
+	AnswerEarly  bool   // see db.Options
 
 	offline bool // migrate the stores and stop: no port, nothing loaded
 }
@@ -111,13 +112,13 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	}
 	dbURL := cfg.DatabaseURL
 	if dbURL == "" {
-		dbURL = filepath.Join(dir, "modelyard.db")
+		dbURL = filepath.Join(dir, databaseFile)
 	} else if file, ok := db.File(dbURL); ok {
 		if s.dbFile, err = lockDatabaseFile(file); err != nil {
 			return err
 		}
 	}
-	if s.f.db, err = db.Open(ctx, db.Options{URL: dbURL, Log: s.f.log, BeforeCommit: o.BeforeCommit}); err != nil {
+	if s.f.db, err = db.Open(ctx, db.Options{URL: dbURL, Log: s.f.log, BeforeCommit: o.BeforeCommit, AnswerEarly: o.AnswerEarly}); err != nil {
 		return err
 	}
 	if s.dbLock, err = s.f.db.Lock(ctx); err != nil {
@@ -135,11 +136,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if s.domains, err = s.compose(); err != nil {
 		return err
 	}
-	all := []db.Migrations{jobs.Migrations(), events.Migrations(), blob.Migrations()}
-	for _, d := range s.domains {
-		all = append(all, d.migrations...)
-	}
-	if err := s.f.db.Migrate(ctx, all...); err != nil || o.offline {
+	if err := s.f.db.Migrate(ctx, s.migrations()...); err != nil || o.offline {
 		return err
 	}
 	for _, d := range s.domains {
@@ -151,6 +148,15 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 		}
 	}
 	return nil
+}
+
+// migrations are those of the frame and of every domain.
+func (s *Server) migrations() []db.Migrations {
+	all := []db.Migrations{jobs.Migrations(), events.Migrations(), blob.Migrations()}
+	for _, d := range s.domains {
+		all = append(all, d.migrations...)
+	}
+	return all
 }
 
 // listen takes the port; a port in use says so and how to go on.

@@ -202,8 +202,10 @@ func checkBlobs(ctx context.Context, cfg machine) Check {
 		return failed(name, CheckFail, err, "check the permissions and the free space of "+dir)
 	}
 	defer func() { // nobody names it: end the hold of the upload, then remove it
-		store.Settle(digest)
-		_, _, _ = store.Reap(ctx, digest)
+		if t, err := store.Hold(digest); err == nil {
+			store.Settle(digest, t)
+			_, _, _ = store.Reap(ctx, digest)
+		}
 	}()
 	r, err := store.Open(ctx, digest)
 	if err != nil {

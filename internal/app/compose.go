@@ -43,7 +43,7 @@ func (s *Server) compose() ([]domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}})
+	ds = append(ds, domain{name: "pipeline", migrations: []db.Migrations{pipeline.Migrations()}, start: steps.Start})
 	steps.Subscribe()
 	steps.Routes(f.router)
 
@@ -98,7 +98,9 @@ func (s *Server) compose() ([]domain, error) {
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
 		Experiment: activeExperiment(track), Run: knownRun(track)})
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	traces.Routes(f.router)
 	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})
+	evalsets.Routes(f.router)
 	ds = append(ds, domain{name: "evalset", migrations: []db.Migrations{evalset.Migrations()}})
 	hooks := s.webhooks(models)
 	hooks.Subscribe()
@@ -110,6 +112,10 @@ func (s *Server) compose() ([]domain, error) {
 	edge.Routes(f.router)
 
 	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+
+	if err := s.backupRoutes(served.log); err != nil {
+		return nil, err
+	}
 
 	s.overviewRoutes(track, steps, served, alerts.OpenCount, watched.Breaches)
 	predictionLineage(f.router, served.log, govern)

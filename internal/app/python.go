@@ -35,7 +35,7 @@ func (s *Server) pipelines(track *tracking.Service) (*pipeline.Service, error) {
 		env = append(env, "MODELYARD_TOKEN="+t, "MLFLOW_TRACKING_TOKEN="+t)
 	}
 	return pipeline.New(pipeline.Deps{
-		DB: f.db, Events: f.events, Jobs: f.jobs, Blobs: f.blobs, Envs: f.envs, Tracker: stepTracker{track, f.clock},
+		DB: f.db, Events: f.events, Jobs: f.jobs, Files: f.files, Envs: f.envs, Tracker: stepTracker{track, f.clock},
 		Clock: f.clock, Log: f.log.With("component", "pipeline"), Dir: dir, Env: env,
 	}), nil
 }

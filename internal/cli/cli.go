@@ -12,6 +12,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/app"
 	"github.com/modelyard/modelyard/internal/cli/alert"
+	"github.com/modelyard/modelyard/internal/cli/backup"
 	"github.com/modelyard/modelyard/internal/cli/cmdutil"
 	"github.com/modelyard/modelyard/internal/cli/config"
 	"github.com/modelyard/modelyard/internal/cli/dataset"
@@ -27,10 +28,13 @@ import (
 	"github.com/modelyard/modelyard/internal/cli/model"
 	"github.com/modelyard/modelyard/internal/cli/monitor"
 	"github.com/modelyard/modelyard/internal/cli/pipeline"
+	"github.com/modelyard/modelyard/internal/cli/restore"
 	"github.com/modelyard/modelyard/internal/cli/rollout"
 	"github.com/modelyard/modelyard/internal/cli/run"
 	"github.com/modelyard/modelyard/internal/cli/runtime"
+	"github.com/modelyard/modelyard/internal/cli/trace"
 	"github.com/modelyard/modelyard/internal/cli/transfer"
+	"github.com/modelyard/modelyard/internal/cli/trash"
 	"github.com/modelyard/modelyard/internal/cli/up"
 	"github.com/modelyard/modelyard/internal/cli/webhook"
 )
@@ -92,9 +96,10 @@ Start with:
 			root.AddCommand(c)
 		}
 	}
-	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), doctor.New(f), runtime.New(f), migrate.New(f), config.New(f), transfer.Import(f), transfer.Export(f))
-	add("noun", dataset.New(f), experiment.New(f), run.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
-		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f))
+	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), doctor.New(f), runtime.New(f), migrate.New(f), backup.New(f), restore.New(f), config.New(f),
+		transfer.Import(f), transfer.Export(f))
+	add("noun", dataset.New(f), experiment.New(f), run.New(f), trace.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
+		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f), trash.New(f))
 	root.AddCommand(version(f), exitCodes())
 	unknown(root)
 	return root

@@ -106,7 +106,6 @@ func (s *Service) Add(ctx context.Context, u Upload, r io.Reader) (v Version, cr
 		}
 		return Version{}, false, err
 	}
-	defer s.d.Files.Store().Settle(digest)
 	if size == 0 {
 		return Version{}, false, errs.Invalidf("dataset.upload", "the upload is empty").WithField("body", "expected a table as CSV, Parquet or JSON lines")
 	}

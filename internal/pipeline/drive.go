@@ -180,7 +180,7 @@ func (d *driver) writeFiles(ctx context.Context, work string) error {
 				return errs.E(errs.Unavailable, "pipeline.files", "cannot write "+name, err)
 			}
 		}
-		f, err := d.s.d.Blobs.Open(ctx, blob.Digest(digest))
+		f, err := d.s.d.Files.Store().Open(ctx, blob.Digest(digest))
 		if err != nil {
 			return err
 		}

@@ -63,14 +63,14 @@ func start(t *testing.T, d *db.DB, dir string) server {
 	t.Helper()
 	q := jobs.NewQueue(jobs.Deps{DB: d, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler)})
 	l := events.NewLog(events.Deps{DB: d, Jobs: q, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler)})
-	if err := d.Migrate(t.Context(), jobs.Migrations(), events.Migrations(), Migrations()); err != nil {
+	if err := d.Migrate(t.Context(), jobs.Migrations(), events.Migrations(), blob.Migrations(), Migrations()); err != nil {
 		t.Fatal(err)
 	}
 	store, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Deps{DB: d, Events: l, Jobs: q, Blobs: store, Envs: pyenv.New(pyenv.Deps{Dir: filepath.Join(dir, "envs"), Now: time.Now}), Tracker: &tracker{open: map[string]bool{}},
+	s := New(Deps{DB: d, Events: l, Jobs: q, Files: blob.NewFiles(d, store, clock.System{}), Envs: pyenv.New(pyenv.Deps{Dir: filepath.Join(dir, "envs"), Now: time.Now}), Tracker: &tracker{open: map[string]bool{}},
 		Clock: clock.System{}, Log: slog.New(slog.DiscardHandler), Dir: filepath.Join(dir, "runs")})
 	s.Subscribe()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -47,7 +48,7 @@ type Deps struct {
 	DB      *db.DB
 	Events  *events.Log
 	Jobs    *jobs.Queue
-	Blobs   blob.Store
+	Files   *blob.Files
 	Envs    *pyenv.Manager
 	Tracker Tracker
 	Clock   clock.Clock
@@ -136,13 +137,58 @@ func (s *Service) storeFiles(ctx context.Context, sp Spec, files map[string]stri
 	}
 	out := map[string]string{}
 	for _, f := range sp.Files {
-		d, _, err := s.d.Blobs.Put(ctx, strings.NewReader(files[f]))
+		d, n, err := s.d.Files.Store().Put(ctx, strings.NewReader(files[f]))
 		if err != nil {
+			return nil, err
+		}
+		if err := s.nameFile(ctx, d, n); err != nil {
 			return nil, err
 		}
 		out[f] = string(d)
 	}
 	return out, nil
+}
+
+// filesRoot names every file of every definition by its digest, so that its contents live as long as runs may ask for them.
+const filesRoot = "pipeline"
+
+func (s *Service) nameFile(ctx context.Context, d blob.Digest, size int64) error {
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
+		return s.d.Files.Link(tx, filesRoot, blob.File{Path: string(d), Size: size, Digest: d, CreatedAt: s.d.Clock.Now()})
+	})
+}
+
+// Start names the files of definitions that were stored before files had names.
+func (s *Service) Start(ctx context.Context) error {
+	digests, err := s.fileDigests(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range digests {
+		if _, err := s.d.Files.Stat(ctx, filesRoot, string(d)); !errs.Is(err, errs.NotFound) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		size, err := s.sizeOf(ctx, d)
+		if err == nil {
+			err = s.nameFile(ctx, d, size)
+		}
+		if err != nil { // one file that is gone or damaged keeps no server from starting
+			s.d.Log.Warn("a file of a pipeline cannot be read", "digest", string(d), "error", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) sizeOf(ctx context.Context, d blob.Digest) (int64, error) {
+	r, err := s.d.Files.Store().Open(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = r.Close() }()
+	return io.Copy(io.Discard, r)
 }
 
 // digest is the version of a definition with its files.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -222,4 +223,32 @@ func (s *Service) countRuns(ctx context.Context, state State) (int64, error) {
 	var n int64
 	err := s.d.DB.QueryRow(ctx, "SELECT count(*) FROM pipeline_run WHERE state = ?", string(state)).Scan(&n)
 	return n, err
+}
+
+// fileDigests lists the contents that definitions, old and new, refer to.
+func (s *Service) fileDigests(ctx context.Context) ([]blob.Digest, error) {
+	rows, err := s.d.DB.Query(ctx, "SELECT files FROM pipeline UNION SELECT files FROM pipeline_run")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	seen := map[blob.Digest]bool{}
+	var out []blob.Digest
+	for rows.Next() {
+		var text string
+		var files map[string]blob.Digest
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal([]byte(text), &files); err != nil {
+			return nil, err
+		}
+		for _, d := range files {
+			if !seen[d] {
+				seen[d] = true
+				out = append(out, d)
+			}
+		}
+	}
+	return out, rows.Err()
 }

@@ -138,9 +138,6 @@ func (s *Service) sealEndpoint(ctx context.Context, endpoint string, hour int64,
 	}()
 	digest, size, err := s.d.Files.Store().Put(ctx, out)
 	_ = out.CloseWithError(err)
-	if err == nil {
-		defer s.d.Files.Store().Settle(digest)
-	}
 	if werr := <-written; err != nil || werr != nil {
 		return errors.Join(err, werr)
 	}

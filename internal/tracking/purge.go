@@ -77,7 +77,6 @@ func notDeleted(what, id string) error {
 // purgeRun removes a deleted run: its row, values, metric points, inputs and files. Kinds: NotFound, Precondition (not deleted).
 func (s *Service) purgeRun(ctx context.Context, runID string, emit discard.Emit) error {
 	var gone []blob.Content
-	var exp int64
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := s.st.findRun(tx, runID)
 		if err != nil {
@@ -86,14 +85,13 @@ func (s *Service) purgeRun(ctx context.Context, runID string, emit discard.Emit)
 		if r.lifecycle != Deleted {
 			return notDeleted("run", runID)
 		}
-		exp = r.exp
+		tx.AfterCommit(func() { s.st.forget(r.exp) })
 		gone, err = s.removeRun(ctx, tx, r)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.runsChanged(exp)
 	return emit(gone)
 }
 
@@ -162,12 +160,12 @@ func (s *Service) purgeExperiment(ctx context.Context, eid string, emit discard.
 	if err != nil {
 		return err
 	}
-	defer s.runsChanged(exp)
 	total := experimentPurged{ExperimentID: eid, Name: name}
 	for done := false; !done; {
 		var gone []blob.Content
 		var runs, models int64
 		err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
+			tx.AfterCommit(func() { s.st.forget(exp) })
 			var err error
 			gone, runs, models, err = s.purgePart(ctx, tx, exp)
 			if err != nil || runs+models > 0 {

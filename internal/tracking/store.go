@@ -50,7 +50,8 @@ func (st *store) insertExperiment(tx *db.Tx, n NewExperiment, now time.Time) (in
 		return 0, err
 	}
 	var num int64
-	if err := tx.QueryRow("SELECT COALESCE(MAX(id), -1) + 1 FROM experiment").Scan(&num); err != nil {
+	// ids of purged experiments are not given again: events and links of people tell of them
+	if err := tx.QueryRow("SELECT COALESCE(MAX(id), -1) + 1 FROM (SELECT id FROM experiment UNION ALL SELECT last FROM purged_id WHERE noun = 'experiment') i").Scan(&num); err != nil {
 		return 0, err
 	}
 	at := clock.Micros(now)

@@ -93,7 +93,12 @@ func (st *store) removeExperiment(tx *db.Tx, exp int64) error {
 	if _, err := tx.Exec("DELETE FROM experiment_tag WHERE exp = ?", exp); err != nil {
 		return err
 	}
-	_, err := tx.Exec("DELETE FROM experiment WHERE id = ?", exp)
+	_, err := tx.Exec(`INSERT INTO purged_id (noun, last) VALUES ('experiment', ?)
+		ON CONFLICT (noun) DO UPDATE SET last = CASE WHEN excluded.last > purged_id.last THEN excluded.last ELSE purged_id.last END`, exp)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec("DELETE FROM experiment WHERE id = ?", exp)
 	return err
 }
 

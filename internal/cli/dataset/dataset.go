@@ -20,7 +20,7 @@ const root = "api/v1/datasets"
 // New is `modelyard dataset`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "dataset", Short: "Datasets: versioned, profiled, checked against a contract", Aliases: []string{"datasets", "data"}}
-	cmd.AddCommand(list(f), get(f), push(f), pull(f), contract(f))
+	cmd.AddCommand(list(f), get(f), push(f), pull(f), contract(f), remove(f))
 	return cmd
 }
 
@@ -138,4 +138,21 @@ func contract(f *cmdutil.Factory) *cobra.Command {
 		}
 		return f.Created(o, "contract of "+args[0]+" set", "/datasets/"+args[0], "")
 	}}
+}
+
+func remove(f *cmdutil.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete <name>[@<version>]", Short: "Move a dataset, or one version, to the trash", Args: cmdutil.Args("<name>"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := client.P(root, args[0])
+			if name, version, ok := strings.Cut(args[0], "@"); ok {
+				path = client.P(root, name, "versions", version)
+			}
+			if _, err := f.Send(cmd.Context(), http.MethodDelete, path, nil); err != nil {
+				return err
+			}
+			f.Progress("%s was moved to the trash; modelyard trash list shows it", args[0])
+			return nil
+		},
+	}
 }

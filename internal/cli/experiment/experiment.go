@@ -41,6 +41,22 @@ func New(f *cmdutil.Factory) *cobra.Command {
 			}
 			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
 		},
-	}, merge(f), edit(f), conclude(f))
+	}, edit(f), conclude(f), merge(f),
+		change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
+		change(f, "restore", "Bring an experiment back from the trash", "restored"))
 	return cmd
+}
+
+// change is delete or restore.
+func change(f *cmdutil.Factory, verb, short, done string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " <id>", Short: short, Args: cmdutil.Args("<id>"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := f.Send(cmd.Context(), http.MethodPost, client.P(root, args[0], verb), nil); err != nil {
+				return err
+			}
+			f.Progress("experiment %s %s", args[0], done)
+			return nil
+		},
+	}
 }

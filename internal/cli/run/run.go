@@ -17,7 +17,8 @@ const root = "api/v1/runs"
 // New is `modelyard run`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Runs: what was tried, with parameters, metrics and files", Aliases: []string{"runs"}}
-	cmd.AddCommand(list(f), get(f), move(f), note(f))
+	cmd.AddCommand(list(f), get(f), note(f), move(f),
+		change(f, "delete", "Move runs to the trash", "moved to the trash"), change(f, "restore", "Bring runs back from the trash", "restored"))
 	return cmd
 }
 
@@ -103,4 +104,28 @@ func pairs(o cmdutil.Object, path string) string {
 	}
 	sort.Strings(out)
 	return strings.Join(out, " ")
+}
+
+// change is delete or restore: a command that takes run ids.
+func change(f *cmdutil.Factory, verb, short, done string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " <id>...", Short: short,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmdutil.Usage("missing <id>")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root+"/"+verb, map[string]any{"run_ids": args})
+			if err != nil {
+				return err
+			}
+			if f.Structured() {
+				return f.Document(o)
+			}
+			f.Progress("%s %s", o.Str("changed"), done)
+			return nil
+		},
+	}
 }

@@ -83,7 +83,11 @@ func run(ctx context.Context, f *cmdutil.Factory, cfg config.Config) error {
 	if d, err := time.ParseDuration(f.Getenv("MODELYARD_TEST_COMMIT_DELAY")); err == nil && d > 0 {
 		beforeCommit = func() { time.Sleep(d) } // crash tests widen the gap between a write and its commit
 	}
-	s, err := app.New(ctx, cfg, app.Options{Log: log, BeforeCommit: beforeCommit})
+	early := f.Getenv("MODELYARD_TEST_ANSWER_EARLY") == "lose my data" // the mutant that crash tests must catch
+	if early {
+		log.Warn("this server answers before it commits, so that a crash test can catch it: it loses data when it is killed")
+	}
+	s, err := app.New(ctx, cfg, app.Options{Log: log, BeforeCommit: beforeCommit, AnswerEarly: early})
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,6 @@ func (f *Files) Put(ctx context.Context, root, p string, r io.Reader) (File, err
 	if err != nil {
 		return File{}, err
 	}
-	defer f.store.Settle(d)
 	file := File{Path: p, Size: n, Digest: d, CreatedAt: f.clock.Now()}
 	err = f.db.Write(ctx, func(tx *db.Tx) error { return f.Link(tx, root, file) })
 	return file, err
@@ -119,9 +118,9 @@ func (f *Files) Link(tx *db.Tx, root string, file File) error {
 
 // hold keeps contents until the transaction that names them has ended.
 func (f *Files) hold(tx *db.Tx, d Digest) error {
-	err := f.store.Hold(d)
+	t, err := f.store.Hold(d)
 	if err == nil {
-		tx.AfterCommit(func() { f.store.Settle(d) })
+		tx.AfterCommit(func() { f.store.Settle(d, t) })
 	}
 	return err
 }

@@ -4,20 +4,23 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"sync"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
+// Ticket names one hold.
+type Ticket uint64
+
 // holdFor is how long contents wait for their name at most: from the end of an upload to the commit that names it. It bounds what an
 // upload that fails between the two leaves behind.
 const holdFor = time.Hour
 
 type hold struct {
-	n     int       // uploads and namings at work; 0: the name is committed, but a reaper that looked for names before must still see the hold
-	since time.Time // of the youngest
+	since   time.Time
+	upload  bool // by an upload whose ticket nobody carries: the next name that is given to the contents ends it
+	settled bool // the name is committed; a reaper that looked for names before must still see the hold
 }
 
 // holds keeps contents that were stored, or are being named, from the reaper. A name is safe in this way: who names contents first holds
@@ -26,61 +29,106 @@ type hold struct {
 // names before the name was committed. Holds live in memory: one process uses the folder, and with it go its uploads.
 type holds struct {
 	mu     sync.Mutex
-	by     map[Digest]hold
+	last   Ticket
+	by     map[Digest]map[Ticket]hold
 	frozen int
 	reaps  int // reapers at work
 }
 
-func (h *holds) init() { h.by = map[Digest]hold{} }
+func (h *holds) init() { h.by = map[Digest]map[Ticket]hold{} }
 
-func (h *holds) add(d Digest) {
+func (h *holds) add(d Digest, upload bool) Ticket {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.by[d] = hold{n: h.by[d].n + 1, since: time.Now()}
+	h.last++
+	if h.by[d] == nil {
+		h.by[d] = map[Ticket]hold{}
+	}
+	h.by[d][h.last] = hold{since: time.Now(), upload: upload}
+	return h.last
+}
+
+// held reports whether contents are held. The caller has the lock.
+func (h *holds) held(d Digest) bool {
+	for _, x := range h.by[d] {
+		if time.Since(x.since) < holdFor {
+			return true
+		}
+	}
+	return false
+}
+
+// end ends a hold. The caller has the lock.
+func (h *holds) end(d Digest, t Ticket) {
+	x, ok := h.by[d][t]
+	switch {
+	case !ok:
+	case h.reaps > 0:
+		x.settled, x.upload = true, false
+		h.by[d][t] = x
+	default:
+		h.drop(d, t)
+	}
+}
+
+func (h *holds) drop(d Digest, t Ticket) {
+	if delete(h.by[d], t); len(h.by[d]) == 0 {
+		delete(h.by, d)
+	}
 }
 
 // Hold implements Store.
-func (l *Local) Hold(d Digest) error {
+func (l *Local) Hold(d Digest) (Ticket, error) {
 	if !d.Valid() {
-		return errs.Invalidf("blob.hold", "%q is not a SHA-256 digest", string(d))
+		return 0, errs.Invalidf("blob.hold", "%q is not a SHA-256 digest", string(d))
 	}
-	l.holds.add(d)
+	t := l.holds.add(d, false)
 	_, name := place(d)
 	if _, err := l.root.Stat(name); err != nil {
-		l.Settle(d)
-		return fail("blob.hold", err)
+		l.holds.mu.Lock()
+		defer l.holds.mu.Unlock()
+		l.holds.end(d, t)
+		return 0, fail("blob.hold", err)
 	}
-	return nil
+	return t, nil
 }
 
 // Settle implements Store.
-func (l *Local) Settle(d Digest) {
-	l.holds.mu.Lock()
-	defer l.holds.mu.Unlock()
-	h, ok := l.holds.by[d]
-	if !ok {
-		return
+func (l *Local) Settle(d Digest, t Ticket) {
+	h := &l.holds
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.end(d, t)
+	oldest := Ticket(0)
+	for u, x := range h.by[d] {
+		if x.upload && (oldest == 0 || u < oldest) {
+			oldest = u
+		}
 	}
-	h.n = max(0, h.n-1)
-	if h.n == 0 && l.holds.reaps == 0 {
-		delete(l.holds.by, d)
-		return
+	if oldest != 0 && oldest < t {
+		h.end(d, oldest)
 	}
-	l.holds.by[d] = h
 }
 
 // Reaping implements Store.
 func (l *Local) Reaping() (done func()) {
-	l.holds.mu.Lock()
-	l.holds.reaps++
-	l.holds.mu.Unlock()
+	h := &l.holds
+	h.mu.Lock()
+	h.reaps++
+	h.mu.Unlock()
 	return sync.OnceFunc(func() {
-		l.holds.mu.Lock()
-		defer l.holds.mu.Unlock()
-		if l.holds.reaps--; l.holds.reaps > 0 {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.reaps--; h.reaps > 0 {
 			return
 		}
-		maps.DeleteFunc(l.holds.by, func(_ Digest, h hold) bool { return h.n == 0 || time.Since(h.since) >= holdFor })
+		for d, by := range h.by {
+			for t, x := range by {
+				if x.settled || time.Since(x.since) >= holdFor {
+					h.drop(d, t)
+				}
+			}
+		}
 	})
 }
 
@@ -103,7 +151,7 @@ func (l *Local) Reap(_ context.Context, d Digest) (int64, bool, error) {
 	_, name := place(d)
 	l.holds.mu.Lock()
 	defer l.holds.mu.Unlock()
-	if h, ok := l.holds.by[d]; l.holds.frozen > 0 || ok && time.Since(h.since) < holdFor {
+	if l.holds.frozen > 0 || l.holds.held(d) {
 		return 0, false, nil
 	}
 	delete(l.holds.by, d)

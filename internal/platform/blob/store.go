@@ -36,14 +36,14 @@ func (d Digest) Valid() bool {
 
 // Store keeps contents by digest. Contents never change.
 type Store interface {
-	// Put stores all of r durably and gives its digest and size in bytes. It leaves a hold, see Hold, that Settle or an hour ends.
+	// Put stores all of r durably and gives its digest and size in bytes.
 	Put(ctx context.Context, r io.Reader) (Digest, int64, error)
 	// Open reads contents; what is read is checked: altered contents give an error, never all of their bytes.
 	Open(ctx context.Context, d Digest) (io.ReadSeekCloser, error)
 	// Hold keeps contents that are about to be named from being reaped. NotFound when they are not there.
-	Hold(d Digest) error
-	// Settle ends one hold: the contents have their name now, or will get none.
-	Settle(d Digest)
+	Hold(d Digest) (Ticket, error)
+	// Settle ends a hold and that of one upload of the same contents before it: they have their name now.
+	Settle(d Digest, t Ticket)
 	// Reaping is called before a reaper looks for names, and done when it is through.
 	Reaping() (done func())
 	// Reap removes contents that no name refers to, unless they are held; it gives the bytes that became free.
@@ -136,7 +136,7 @@ func (l *Local) Put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 		return "", 0, fail("blob.put", err)
 	}
 	d := Digest(hex.EncodeToString(h.Sum(nil)))
-	l.holds.add(d) // before the look: what is there now stays there
+	l.holds.add(d, true) // before the look: what is there now stays there
 	dir, name := place(d)
 	if st, err := l.root.Stat(name); err == nil && st.Size() == n && !l.checked.mend(d) {
 		return d, n, nil // the same contents are there already

@@ -101,7 +101,6 @@ func TestUploadInFlightKeepsItsContents(t *testing.T) {
 		if err := link("run/1"); err != nil {
 			t.Fatal(err)
 		}
-		l.Settle(digest)
 		if _, err := f.Delete(t.Context(), "run/1", ""); err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@ import (
 type Migrations struct {
 	Domain string
 	FS     fs.FS
+	Only   func(file string) bool // nil: all files; a restore makes the schema that a backup was taken of
 }
 
 const migrationTable = `CREATE TABLE IF NOT EXISTS schema_migration (
@@ -121,7 +122,7 @@ func (m Migrations) files(e Engine) ([]string, error) {
 		name := en.Name()
 		base := strings.TrimSuffix(name, ".sql")
 		other := map[Engine]string{SQLite: ".postgres", Postgres: ".sqlite"}[e]
-		if base == name || strings.HasSuffix(base, other) {
+		if base == name || strings.HasSuffix(base, other) || m.Only != nil && !m.Only(name) {
 			continue
 		}
 		files = append(files, name)

@@ -21,6 +21,8 @@ type call struct {
 	tx   *Tx
 	err  error
 	done chan struct{}
+
+	early bool // answered before the commit: a fault of crash tests
 }
 
 // writer is SQLite's one writing connection. It has no goroutine of its own: the first caller that takes the lead runs the functions
@@ -110,6 +112,9 @@ func (w *writer) run(batch []*call) {
 			}
 		}
 		if err == nil {
+			if w.opts.AnswerEarly {
+				answerEarly(batch)
+			}
 			if w.opts.BeforeCommit != nil {
 				w.opts.BeforeCommit()
 			}
@@ -121,6 +126,8 @@ func (w *writer) run(batch []*call) {
 	}
 	for _, c := range batch {
 		switch {
+		case c.early:
+			continue
 		case err != nil && c.err == nil:
 			c.err = wrap("db.write", err)
 		case err == nil && c.err == nil:
@@ -129,6 +136,19 @@ func (w *writer) run(batch []*call) {
 			}
 		}
 		close(c.done)
+	}
+}
+
+// answerEarly is the fault that Options.AnswerEarly asks for.
+func answerEarly(batch []*call) {
+	for _, c := range batch {
+		if c.err == nil {
+			for _, f := range c.tx.after {
+				f()
+			}
+			c.early = true
+			close(c.done)
+		}
 	}
 }
 

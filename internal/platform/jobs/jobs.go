@@ -178,7 +178,7 @@ const (
 // Run does jobs until ctx ends, then waits for those that run.
 func (q *Queue) Run(ctx context.Context) error {
 	if q.d.DB.Engine() == db.SQLite { // one process per store: what was running when the last one died is nobody's
-		if err := q.release(ctx, ""); err != nil {
+		if err := q.release(ctx, ""); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ const experiments = createRoute({ getParentRoute: () => root, path: '/experiment
 const experiment = createRoute({ getParentRoute: () => root, path: '/experiments/$id', validateSearch: s.experimentSearch, component: lazyRouteComponent(() => import('@/routes/experiment'), 'ExperimentPage') })
 const compare = createRoute({ getParentRoute: () => root, path: '/compare', validateSearch: s.compareSearch, component: lazyRouteComponent(() => import('@/routes/compare'), 'Compare') })
 const run = createRoute({ getParentRoute: () => root, path: '/runs/$id', validateSearch: s.runSearch, component: lazyRouteComponent(() => import('@/routes/run'), 'RunPage') })
+const trace = createRoute({ getParentRoute: () => root, path: '/traces/$id', validateSearch: s.traceSearch, component: lazyRouteComponent(() => import('@/routes/trace'), 'TracePage') })
 const models = createRoute({ getParentRoute: () => root, path: '/models', validateSearch: s.listSearch, component: lazyRouteComponent(() => import('@/routes/models'), 'Models') })
 const model = createRoute({ getParentRoute: () => root, path: '/models/$name', validateSearch: s.modelSearch, component: lazyRouteComponent(() => import('@/routes/model'), 'ModelPage') })
 const prompts = createRoute({ getParentRoute: () => root, path: '/prompts', validateSearch: s.listSearch, component: lazyRouteComponent(() => import('@/routes/prompts'), 'Prompts') })
@@ -50,7 +51,7 @@ const audit = createRoute({ getParentRoute: () => root, path: '/audit', validate
 const parts = createRoute({ getParentRoute: () => root, path: '/parts', component: lazyRouteComponent(() => import('@/routes/parts'), 'Parts') })
 
 const routeTree = root.addChildren([
-  home, experiments, experiment, compare, run, models, model, prompts, prompt, datasets, dataset, endpoints, endpoint, monitors, monitor, pipelines, pipeline, pipelineRun, alerts, lineage, jobs, audit, parts,
+  home, experiments, experiment, compare, run, trace, models, model, prompts, prompt, datasets, dataset, endpoints, endpoint, monitors, monitor, pipelines, pipeline, pipelineRun, alerts, lineage, jobs, audit, parts,
 ])
 
 // The application may be mounted under a path: <base href> says where.

@@ -17,7 +17,9 @@ function group(text: string): string {
   return rest === undefined ? grouped : `${grouped}.${rest}`
 }
 
-function unusual(v: number): string {
+/** NaN and the infinities; in answers of the server they are words. */
+function unusual(word: number): string {
+  const v = Number(word)
   if (Number.isNaN(v)) return 'NaN'
   return v > 0 ? '∞' : `${minus}∞`
 }

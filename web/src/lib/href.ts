@@ -11,6 +11,8 @@ export const href = {
   experiments: '/experiments',
   experiment: (id: string, search?: { filter?: string; runs?: string }) => at(`/experiments/${seg(id)}`, search),
   run: (id: string) => `/runs/${seg(id)}`,
+  trace: (id: string, span?: string) => at(`/traces/${seg(id)}`, { span }),
+  traces: (experiment: string) => at(`/experiments/${seg(experiment)}`, { tab: 'traces' }),
   compare: (runs: readonly string[]) => `/compare?runs=${runs.map(seg).join(',')}`,
   models: '/models',
   model: (name: string, version?: string | number, tab?: string) => at(`/models/${seg(name)}`, { version, tab }),
@@ -40,6 +42,7 @@ export function pageOf(kind: string, id: string): string | undefined {
   switch (kind) {
     case 'experiment': return href.experiment(id)
     case 'run': return href.run(id)
+    case 'trace': return href.trace(id)
     case 'model': return href.model(id)
     case 'version': return href.model(name, rest)
     case 'endpoint': return href.endpoint(id)

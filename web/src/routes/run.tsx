@@ -1,13 +1,17 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { Boxes, GitBranch } from 'lucide-react'
-import { useMemo, useState, type ReactNode } from 'react'
-import { CurveControls, MetricChart, runColors, type CurveView } from '@/features/run/MetricChart'
+import { Boxes, GitBranch, MoreHorizontal } from 'lucide-react'
+import { useState, type ReactNode } from 'react'
+import { childQuery, Children } from '@/features/run/Children'
+import { CurveControls, type CurveView } from '@/features/run/MetricChart'
+import { Reproduce } from '@/features/run/Reproduce'
+import { RunCharts } from '@/features/run/RunCharts'
+import { bulk, renew } from '@/features/run/source'
 import { http } from '@/lib/api/http'
 import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
-import { absolute, num, plural, shortId } from '@/lib/format'
+import { num, plural, shortId } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { mainMetric } from '@/lib/metrics'
 import { rank } from '@/lib/search'
@@ -15,12 +19,13 @@ import { look } from '@/lib/states'
 import { CodeTabs, Id } from '@/ui/Code'
 import { Field } from '@/ui/Controls'
 import { Dialog } from '@/ui/Dialog'
-import { Empty, Skeleton } from '@/ui/Empty'
+import { Skeleton } from '@/ui/Empty'
+import { EditText } from '@/ui/EditText'
 import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
 import { Files } from '@/ui/Files'
 import { FilterBox } from '@/ui/FilterBox'
 import { Go, useGo } from '@/ui/Go'
-import { Markdown } from '@/ui/Markdown'
+import { Menu, MenuItem, MenuLine } from '@/ui/Menu'
 import { Page, Tabs } from '@/ui/Page'
 import { KeyValues, Panel } from '@/ui/Panel'
 import { Pill, Tag } from '@/ui/Status'
@@ -36,25 +41,29 @@ export function RunPage(): ReactNode {
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   const run = useQuery({ ...q.run(id), refetchInterval: (query) => (query.state.data?.status === 'RUNNING' ? 3_000 : false) })
   const experiment = useQuery({ ...q.experiment(run.data?.experiment_id ?? ''), enabled: run.data !== undefined })
+  const children = useQuery({ ...childQuery(run.data ?? { id, experiment_id: '' }), enabled: run.data !== undefined }).data?.items.length ?? 0
   const [register, setRegister] = useState(false)
   const r = run.data
   if (!r) return <Page crumbs={[{ label: 'Experiments', to: '/experiments' }]} title={shortId(id)}>{run.error ? <ErrorPanel error={run.error} title="Can't read the run" onRetry={() => void run.refetch()} /> : <Skeleton rows={6} />}</Page>
   const state = look(r.status)
+  const gone = r.lifecycle === 'deleted'
   const main = mainMetric(Object.keys(r.metrics))
   const tab = search.tab ?? 'charts'
   const view: CurveView = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false }
   return (
-    <Page bare title={r.name} status={<Pill kind={state.kind}>{state.word}</Pill>}
+    <Page bare title={r.name} status={<>{gone && <Pill kind="pause">Deleted</Pill>}<Pill kind={state.kind}>{state.word}</Pill></>}
       crumbs={[{ label: 'Experiments', to: '/experiments' }, { label: experiment.data?.name ?? r.experiment_id, to: '/experiments/$id', params: { id: r.experiment_id } }]}
       meta={<>{r.user && `${r.user}, `}<Time at={r.start_time} />, {r.status === 'RUNNING' ? 'for' : 'took'} <Took from={r.start_time} to={r.end_time} /></>}
-      actions={<><Go className="btn ghost" to={href.lineage(`run:${r.id}`)}><GitBranch size={14} />Lineage</Go>{(r.models?.length ?? 0) > 0 && <button type="button" className="btn pri" onClick={() => setRegister(true)}><Boxes size={14} />Register model…</button>}</>}
+      actions={<><More run={r} gone={gone} /><Go className="btn ghost" to={href.lineage(`run:${r.id}`)}><GitBranch size={14} />Lineage</Go>{(r.models?.length ?? 0) > 0 && <button type="button" className="btn pri" onClick={() => setRegister(true)}><Boxes size={14} />Register model…</button>}</>}
       verdict={<RunVerdict run={r} main={main} />}
-      tabs={<Tabs value={tab} items={[{ value: 'charts', label: 'Overview' }, { value: 'details', label: 'Parameters and tags', count: Object.keys(r.params).length }, { value: 'files', label: 'Artifacts' }]}
+      tabs={<Tabs value={tab} items={[{ value: 'charts', label: 'Overview' }, { value: 'details', label: 'Parameters and tags', count: Object.keys(r.params).length }, { value: 'files', label: 'Artifacts' }, { value: 'reproduce', label: 'Code, data, environment' }, ...(children > 0 || search.tab === 'children' ? [{ value: 'children' as const, label: 'Child runs', count: children }] : [])]}
         right={tab === 'charts' ? <CurveControls view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} /> : undefined} />}>
       <div className="body">
-        {tab === 'charts' && <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_300px] items-start"><div className="min-w-0"><Charts run={r} view={view} main={main} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} /></div><Aside run={r} /></div>}
+        {tab === 'charts' && <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_300px] items-start"><div className="min-w-0"><RunCharts run={r} view={view} main={main} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} /></div><Aside run={r} /></div>}
         {tab === 'details' && <Details run={r} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} />}
-        {tab === 'files' && <Files list={(path) => q.runFiles(r.id, path)} content={`/api/v1/runs/${encodeURIComponent(r.id)}/files/content`} open={search.file} onOpen={(file) => set({ file })} empty={{ title: 'No artifacts', text: 'This run logged no files. mlflow.log_artifact adds one.' }} />}
+        {tab === 'files' && <Files list={(path) => q.runFiles(r.id, path)} content={`/api/v1/runs/${encodeURIComponent(r.id)}/files/content`} preview={`/api/v1/runs/${encodeURIComponent(r.id)}/files/preview`} open={search.file} onOpen={(file) => set({ file })} empty={{ title: 'No artifacts', text: 'This run logged no files. mlflow.log_artifact adds one.' }} />}
+        {tab === 'reproduce' && <Reproduce run={r} />}
+        {tab === 'children' && <Children run={r} />}
       </div>
       <Register run={r} open={register} onClose={() => setRegister(false)} />
     </Page>
@@ -72,29 +81,6 @@ function RunVerdict({ run: r, main }: { run: Run; main: string | undefined }) {
   return <>{figure}{data && <> on {data}</>}{(r.models?.length ?? 0) > 0 && <>; it logged {plural(r.models!.length, 'model')}</>}.</>
 }
 
-function Charts({ run: r, view, main, find, onFind }: { run: Run; view: CurveView; main: string | undefined; find: string; onFind: (find: string) => void }) {
-  const keys = useMemo(() => {
-    const all = Object.keys(r.metrics).sort((a, b) => Number(b === main) - Number(a === main) || Number(a.startsWith('system/')) - Number(b.startsWith('system/')) || a.localeCompare(b))
-    return rank(find, all, (k) => k, (k) => k)
-  }, [r.metrics, main, find])
-  const colors = useMemo(() => runColors([r.id]), [r.id])
-  const runs = useMemo(() => [r], [r])
-  const [most, setMost] = useState(12)
-  if (Object.keys(r.metrics).length === 0) return <section className="panel"><Empty title="No metrics" command='mlflow.log_metric("val_mae", 38.2, step=10)'>This run logged none{r.status === 'RUNNING' ? ' yet; they appear here as they come' : ''}.</Empty></section>
-  return (
-    <>
-      {Object.keys(r.metrics).length > 6 && <div className="flex mb-3"><FilterBox value={find} placeholder="Find a metric" onChange={onFind} /></div>}
-      <div className={`grid gap-3.5 ${keys.length === 1 ? '' : keys.length < 5 ? 'sheet:grid-cols-2' : 'cols:grid-cols-3 sheet:grid-cols-2'}`}>
-        {keys.slice(0, most).map((k) => (
-          <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={keys.length === 1 ? 300 : keys.length < 5 ? 190 : 132} sync={`run-${r.id}`} right={<b className="text-1 text-sm">{num(r.metrics[k])}</b>} /></section>
-        ))}
-      </div>
-      {keys.length > most && <button type="button" className="btn mt-3.5" onClick={() => setMost(most + 24)}>Show {Math.min(24, keys.length - most)} more of {keys.length - most}</button>}
-      {keys.length === 0 && <p className="text-3">No metric is called “{find}”.</p>}
-    </>
-  )
-}
-
 /** Beside the charts: what went in and what came out. */
 function Aside({ run: r }: { run: Run }) {
   const params = Object.entries(r.params)
@@ -102,6 +88,7 @@ function Aside({ run: r }: { run: Run }) {
   const versions = useQuery(q.models()).data?.items ?? []
   return (
     <div className="grid gap-3.5 min-w-0">
+      <Panel title="Note"><div className="px-3.5 py-2.5"><NoteText run={r} /></div></Panel>
       <Panel title="Data and code"><div className="px-3.5 py-2.5"><KeyValues items={[
         ...(r.inputs ?? []).map((i): [string, ReactNode] => { const d = datasetOf(i.source); return [i.context || 'Data', d ? <Go key={i.digest} className="link" to={href.dataset(d.name, d.version)}>{d.name} v{d.version}</Go> : i.name] }),
         ['Source', r.source], ['Commit', r.commit ? <Id key="c" id={r.commit} /> : ''], ['Author', r.user], ['Run', <Id key="i" id={r.id} />], ['Part of', r.parent_id ? <Go key="p" className="link" to={href.run(r.parent_id)}>{shortId(r.parent_id)}</Go> : ''],
@@ -116,8 +103,6 @@ function Details({ run: r, find, onFind }: { run: Run; find: string; onFind: (fi
   const own = Object.entries(r.tags).filter(([k]) => !k.startsWith('mlflow.'))
   const system = Object.entries(r.tags).filter(([k]) => k.startsWith('mlflow.') && k !== 'mlflow.note.content')
   const params = rank(find, Object.entries(r.params), ([k, v]) => `${k} ${v}`, ([k]) => k)
-  const note = r.tags['mlflow.note.content']
-  const commit = r.commit || r.tags['mlflow.source.git.commit']
   return (
     <>
       <div className="flex mb-3"><FilterBox value={find} placeholder="Find a parameter" onChange={onFind} /></div>
@@ -126,19 +111,59 @@ function Details({ run: r, find, onFind }: { run: Run; find: string; onFind: (fi
           {params.length === 0 ? <p className="p-3.5 text-2">{find ? `No parameter is called “${find}”.` : 'This run logged no parameter.'}</p> : <table className="tbl dense"><tbody>{params.map(([k, v]) => <tr key={k}><td className="mono text-2">{k}</td><td className="mono !whitespace-normal text-right" style={{ overflowWrap: 'anywhere' }}>{v}</td></tr>)}</tbody></table>}
         </Panel>
         <div className="grid gap-3.5 min-w-0">
-          <Panel title="Where it comes from"><div className="p-3.5"><KeyValues items={[
-            ['Run id', <Id key="i" id={r.id} length={12} />], ['Started', absolute(r.start_time)], ['Author', r.user], ['Source', r.source], ['Commit', commit ? <Id key="c" id={commit} length={8} /> : ''],
-            ...(r.inputs ?? []).map((i): [string, ReactNode] => { const d = datasetOf(i.source); return [i.context ? `Data, ${i.context}` : 'Data', <span key={i.name + i.digest}>{d ? <Go className="link" to={href.dataset(d.name, d.version)}>{d.name} v{d.version}</Go> : i.name} <span className="mono text-3">{i.digest}</span></span>] }),
-            ...(r.models ?? []).map((m): [string, ReactNode] => ['Model', <span key={m.model_id}>{m.name} <span className="mono text-3">{m.model_id}</span></span>]),
-            ['Artifacts', r.artifact_uri ? <span key="a" className="mono">{r.artifact_uri}</span> : ''],
-          ]} /></div></Panel>
-          {note && <Panel title="Note"><div className="p-3.5"><Markdown text={note} /></div></Panel>}
           <Panel title="Tags">{own.length === 0 ? <p className="p-3.5 text-2">No tag of your own.</p> : <div className="flex flex-wrap gap-1.5 p-3.5">{own.map(([k, v]) => <Tag key={k}>{k}: {v}</Tag>)}</div>}
             {system.length > 0 && <details className="border-t border-border"><summary className="px-3.5 py-2 text-sm text-2">{plural(system.length, 'tag')} of the client</summary><div className="px-3.5 pb-3"><KeyValues items={system.map(([k, v]) => [k, <span key={k} className="mono">{v.length > 300 ? `${v.slice(0, 300)}…` : v}</span>] as const)} /></div></details>}</Panel>
           <Panel title="The same in code"><div className="p-3.5"><CodeTabs tabs={[{ name: 'CLI', text: cli.getRun(r.id) }, { name: 'Python', text: `import mlflow\n\nmlflow.set_tracking_uri("${location.origin}")\nrun = mlflow.get_run("${r.id}")` }, { name: 'curl', text: `curl -s ${location.origin}/api/v1/runs/${r.id}` }]} /></div></Panel>
         </div>
       </div>
     </>
+  )
+}
+
+function NoteText({ run: r }: { run: Run }) {
+  const client = useQueryClient()
+  const save = async (description: string) => {
+    client.setQueryData(['runs', r.id], await http.patch<Run>(`/api/v1/runs/${encodeURIComponent(r.id)}`, { body: { description } }))
+  }
+  return <EditText name="note" value={r.description ?? ''} most={8000} placeholder="What should others know of this run?" save={save} />
+}
+
+/** Renaming, deleting and bringing back. */
+function More({ run: r, gone }: { run: Run; gone: boolean }) {
+  const client = useQueryClient()
+  const go = useGo()
+  const [naming, setNaming] = useState(false)
+  const failed = (e: unknown) => toast({ kind: 'bad', text: e instanceof Error ? e.message : String(e) })
+  const restore = () => bulk.restore([r.id]).then(() => renew(client))
+  const remove = async () => {
+    await bulk.remove([r.id])
+    await renew(client)
+    toast({ kind: 'ok', text: `Deleted ${r.name}`, action: { label: 'Undo', run: () => void restore().then(() => go(href.run(r.id))).catch(failed) } })
+    go(href.experiment(r.experiment_id))
+  }
+  if (gone) return <button type="button" className="btn" onClick={() => void restore().catch(failed)}>Restore the run</button>
+  return (
+    <>
+      <Menu label="More" trigger={<button type="button" className="btn icon ghost" aria-label="More"><MoreHorizontal size={14} /></button>}>
+        <MenuItem onSelect={() => setNaming(true)}>Rename…</MenuItem><MenuItem onSelect={() => void navigator.clipboard.writeText(r.id).then(() => toast({ kind: 'ok', text: 'Run id copied' }), failed)}>Copy the run id</MenuItem>
+        <MenuLine /><MenuItem onSelect={() => void remove().catch(failed)}>Delete</MenuItem>
+      </Menu>
+      <Dialog open={naming} onClose={() => setNaming(false)} title="Rename the run">{naming && <Rename run={r} onClose={() => setNaming(false)} />}</Dialog>
+    </>
+  )
+}
+
+function Rename({ run: r, onClose }: { run: Run; onClose: () => void }) {
+  const client = useQueryClient()
+  const [name, setName] = useState(r.name)
+  const [error, setError] = useState<unknown>()
+  const submit = () => http.patch<Run>(`/api/v1/runs/${encodeURIComponent(r.id)}`, { body: { name: name.trim() } }).then((next) => { client.setQueryData(['runs', r.id], next); onClose() }, setError)
+  return (
+    <form className="mt-2 grid gap-3" onSubmit={(e) => { e.preventDefault(); if (name.trim() !== '') void submit() }}>
+      <Field label="Name">{(p) => <input {...p} className="inp" autoFocus maxLength={250} value={name} onChange={(e) => setName(e.target.value)} />}</Field>
+      {error !== undefined && <ErrorBox error={error} title="Not renamed" />}
+      <div className="flex justify-end gap-2"><button type="button" className="btn" onClick={onClose}>Cancel</button><button type="submit" className="btn pri" disabled={name.trim() === ''}>Rename run</button></div>
+    </form>
   )
 }
 

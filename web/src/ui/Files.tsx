@@ -1,6 +1,6 @@
 import { useQuery, type UseQueryOptions } from '@tanstack/react-query'
 import { ChevronRight, File, Folder } from 'lucide-react'
-import { useState, type KeyboardEvent } from 'react'
+import { lazy, Suspense, useState, type KeyboardEvent } from 'react'
 import { address, http } from '@/lib/api/http'
 import type { FileInfo, List } from '@/lib/api/types'
 import { bytes } from '@/lib/format'
@@ -10,18 +10,22 @@ import { JsonView } from './JsonView'
 import { Load } from './Load'
 import { Markdown } from './Markdown'
 
+const FullPreview = lazy(() => import('./preview/Preview').then((m) => ({ default: m.Preview })))
+
 interface Props {
   /** The files of a folder; '' is the top. */
   list: (path: string) => UseQueryOptions<List<FileInfo>>
   /** The address of a file's content, without the query. */
   content: string
+  /** The address of the beginning of a file; without it, small texts alone are shown. */
+  preview?: string
   open: string | undefined
   onOpen: (path: string) => void
   empty: { title: string; text: string; command?: string }
 }
 
 /** A tree of files with a preview beside it. */
-export function Files({ list, content, open, onOpen, empty }: Props) {
+export function Files({ list, content, preview, open, onOpen, empty }: Props) {
   const top = useQuery(list(''))
   return (
     <div className="grid gap-3.5 cols:grid-cols-[300px_minmax(0,1fr)] items-start">
@@ -30,7 +34,7 @@ export function Files({ list, content, open, onOpen, empty }: Props) {
           {(d) => (d.items.length === 0 ? <Empty title={empty.title} {...(empty.command ? { command: empty.command } : {})}>{empty.text}</Empty> : d.items.map((f) => <Node key={f.path} file={f} list={list} open={open} onOpen={onOpen} depth={0} />))}
         </Load>
       </section>
-      <section className="panel min-h-40">{open ? <Preview key={open} path={open} content={content} /> : <p className="text-3 p-3.5">Choose a file to see it.</p>}</section>
+      <section className="panel min-h-40">{open ? (preview ? <Suspense fallback={<Skeleton rows={5} />}><FullPreview key={open} path={open} content={content} preview={preview} /></Suspense> : <Preview key={open} path={open} content={content} />) : <p className="text-3 p-3.5">Choose a file to see it.</p>}</section>
     </div>
   )
 }

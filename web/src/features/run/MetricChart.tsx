@@ -54,7 +54,7 @@ export function MetricChart({ metric, runs, context = [], colors, view, height =
 
 function curve(points: readonly { step: number; time: string; value: number | null }[], start: number, view: CurveView): { x: number[]; y: Value[] } {
   const x = points.map((p) => (view.byTime ? (Date.parse(p.time) - start) / 1000 : p.step))
-  return { x, y: ema(points.map((p) => p.value), view.smooth) }
+  return { x, y: ema(points.map((p) => (typeof p.value === 'number' ? p.value : null)), view.smooth)}
 }
 
 /** The switches of all metric charts of a page. */

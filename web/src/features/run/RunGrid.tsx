@@ -116,13 +116,17 @@ export function RunGrid(p: Props): ReactNode {
     setAt(-1)
   }, [question])
 
-  const latest = useRef({ toggle, open: p.onOpen, setAt })
+  const open = (i: number, run: Run) => {
+    setAt(i)
+    p.onOpen(run)
+  }
+  const latest = useRef({ toggle, open })
   useEffect(() => {
-    latest.current = { toggle, open: p.onOpen, setAt }
+    latest.current = { toggle, open }
   })
   const handlers = useMemo(() => ({
     toggle: (i: number, extend: boolean) => latest.current.toggle(i, extend),
-    open: (i: number, run: Run) => { latest.current.setAt(i); latest.current.open(run) },
+    open: (i: number, run: Run) => latest.current.open(i, run),
   }), [])
 
   const total = checkWidth + order.reduce((sum, id) => sum + width(id), 0)
@@ -203,8 +207,7 @@ function Head({ id, look, p, place, width, neighbours: [before, after], onDrag }
     <th className={`${look.num ? 'num' : ''} ${place?.className ?? ''} col`} style={place?.style} title={text} aria-sort={on ? (p.sort?.desc ? 'descending' : 'ascending') : undefined}
       draggable={id !== 'name'} onDragStart={(e) => e.dataTransfer.setData('application/x-column', id)} onDragOver={(e) => { if (e.dataTransfer.types.includes('application/x-column')) e.preventDefault() }}
       onDrop={(e) => { e.preventDefault(); const from = e.dataTransfer.getData('application/x-column'); if (from && id !== 'name') p.onMove(from, id) }}>
-      <span className="flex items-center gap-1 min-w-0">
-        {look.num && <span className="flex-1" />}
+      <span className={`flex items-center min-w-0 ${look.num ? 'justify-end' : ''}`}>
         {sortable ? <button type="button" className="min-w-0" onClick={() => p.onSort(next)}><span className="clip">{text}</span>{on && (p.sort?.desc ? <ArrowDown size={12} className="flex-none" /> : <ArrowUp size={12} className="flex-none" />)}</button> : <span className="clip">{text}</span>}
         <Menu align="end" label={`Column ${text}`} trigger={<button type="button" className="more" aria-label={`Column ${text}: menu`}><ChevronDown size={12} /></button>}>
           {sortable && <><MenuItem icon={<ArrowUp size={14} />} onSelect={() => p.onSort({ id, desc: false })}>Smallest first</MenuItem><MenuItem icon={<ArrowDown size={14} />} onSelect={() => p.onSort({ id, desc: true })}>Largest first</MenuItem></>}

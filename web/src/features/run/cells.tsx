@@ -47,7 +47,7 @@ export function Cell({ look: l, run: r, curve, color, best }: { look: ColumnLook
     if (typeof v !== 'number') return v === null || v === undefined ? null : String(v)
     const text = Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-4) ? num(v) : fixed(v, l.digits)
     if (!l.bar || !Number.isFinite(v)) return text
-    return <span className="relative block text-right">{text}<i className="absolute left-0 -bottom-1 h-0.5 rounded-[1px] opacity-50" style={{ width: `${l.bar(v) * 100}%`, background: 'var(--c1)' }} /></span>
+    return <span className="relative block text-right">{text}<i className="absolute left-0 -bottom-0.5 h-0.5 rounded-[1px] opacity-50" style={{ width: `${l.bar(v) * 100}%`, background: 'var(--c1)' }} /></span>
   }
   if (c?.kind === 'param') return <span className="mono" title={r.params[c.key]}>{r.params[c.key]}</span>
   if (c?.kind === 'tag') return <span className="text-2 text-sm" title={r.tags[c.key]}>{r.tags[c.key]}</span>

@@ -18,7 +18,8 @@ describe('columns', () => {
     expect(reference('min:val loss')).toBe('min(metrics.`val loss`)')
     expect(reference('started')).toBe('attributes.start_time')
     expect(reference('data')).toBeUndefined()
-    expect(wanted('max:val/loss')).toBe('max(metrics.val/loss)')
+    expect(wanted('max:val/loss')).toBe('max(metrics.`val/loss`)')
+    expect(wanted('took')).toBeUndefined()
     expect(title('best:loss')).toBe('best loss')
   })
   it('give the values of a run', () => {

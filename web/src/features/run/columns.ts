@@ -46,16 +46,10 @@ export function reference(id: string): string | undefined {
   }
 }
 
-/** What the server calls a column that is to come with the rows. */
+/** What has to come with the rows for a column to have its values, as the server takes it; undefined for what always comes. */
 export function wanted(id: string): string | undefined {
   const c = parseColumn(id)
-  switch (c?.kind) {
-    case 'metric': return c.aggregate ? `${c.aggregate}(metrics.${c.key})` : `metrics.${c.key}`
-    case 'param': return `params.${c.key}`
-    case 'tag': return `tags.${c.key}`
-    case 'attribute': return c.name === 'user' ? 'tags.mlflow.user' : c.name === 'source' ? 'tags.mlflow.source.name' : c.name === 'commit' ? 'tags.mlflow.source.git.commit' : undefined
-    default: return undefined
-  }
+  return c?.kind === 'attribute' ? undefined : reference(id)
 }
 
 /** What a reader sees above the column. */
@@ -73,7 +67,7 @@ export function title(id: string): string {
 export function valueOf(run: Run, id: string): string | number | null | undefined {
   const c = parseColumn(id)
   switch (c?.kind) {
-    case 'metric': return c.aggregate ? run.aggregates?.[`${c.aggregate}(metrics.${c.key})`] : run.metrics[c.key]
+    case 'metric': return c.aggregate ? run.aggregates?.[`${c.aggregate}(metrics.${quoted(c.key)})`] : run.metrics[c.key]
     case 'param': return run.params[c.key]
     case 'tag': return run.tags[c.key]
     case 'attribute':
@@ -109,14 +103,14 @@ export function orderedMetrics(keys: readonly string[], main: string | undefined
 }
 
 /**
- * What a new visitor sees: when, how long, the main metric with its curve, three more metrics, and the parameters that differ among the
- * runs at hand (numbers before words), at most ten in all.
+ * What a new visitor sees: when, how long, the main metric two more metrics, and the parameters that differ among the
+ * runs at hand (numbers before words), at most nine in all.
  */
 export function usualColumns(keys: Keys, main: string | undefined, sample: readonly Run[]): string[] {
-  const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 4)
+  const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 3)
   const values = (k: string) => sample.flatMap((r) => (r.params[k] === undefined ? [] : [r.params[k]]))
   const numeric = (k: string) => values(k).some((v) => v !== '' && Number.isFinite(Number(v)))
-  const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1 || values(k).length === 0)
+  const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1)
   const params = (varied.length > 0 ? varied : keys.params.filter(numeric)).toSorted((a, b) => Number(numeric(b)) - Number(numeric(a))).slice(0, 4)
   const data = sample.some((r) => (r.inputs?.length ?? 0) > 0) ? ['data'] : []
   return ['started', 'took', ...metrics.map((k) => `m:${k}`), ...params.map((k) => `p:${k}`), ...data]
@@ -134,8 +128,8 @@ export function differing(columns: readonly string[], runs: readonly Run[]): str
 /** The width a column has before anybody changes it, in pixels. */
 export function usualWidth(id: string): number {
   const c = parseColumn(id)
-  if (c?.kind === 'attribute') return { name: 248, started: 104, took: 96, status: 100, user: 110, source: 130, commit: 84, data: 130, models: 130, id: 110, curve: 84 }[c.name]
-  return Math.max(c?.kind === 'metric' ? 92 : 84, Math.min(190, title(id).length * 7.2 + 38))
+  if (c?.kind === 'attribute') return { name: 232, started: 96, took: 90, status: 100, user: 110, source: 130, commit: 84, data: 130, models: 130, id: 110, curve: 84 }[c.name]
+  return Math.max(c?.kind === 'metric' ? 88 : 76, Math.min(180, title(id).length * 6.7 + 28))
 }
 
 export const narrowest = 56

@@ -143,7 +143,7 @@ export const runQueries = {
 /** "p:depth" as the server groups by it. */
 export function groupReference(id: string): string | undefined {
   const c = parseColumn(id)
-  return c?.kind === 'param' ? `params.${c.key}` : c?.kind === 'tag' ? `tags.${c.key}` : undefined
+  return c?.kind === 'param' || c?.kind === 'tag' ? reference(id) : undefined
 }
 
 /** What is done to several runs at once. The server takes at most 1,000 at a time, so more go in several calls. */

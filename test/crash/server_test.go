@@ -1,0 +1,144 @@
+package crash
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// server is the program as a process of its own.
+type server struct {
+	bin, dir, dsn, addr string
+	env                 []string
+	modelRun            string // the run whose model is served
+	cmd                 *exec.Cmd
+	log                 bytes.Buffer
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	s.log.Reset()
+	s.cmd = exec.Command(s.bin, "up", "--data-dir", s.dir, "--listen", s.addr) //nolint:noctx // it is killed
+	s.cmd.Env = append(os.Environ(), "MODELYARD_TEST_COMMIT_DELAY=3ms", "MODELYARD_LOG_LEVEL=warn", "MODELYARD_DATABASE_URL="+s.dsn)
+	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Stderr = &s.log
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := s.cmd.Process
+	t.Cleanup(func() { _ = p.Kill() })
+	s.until(t, "the server is ready", func() bool {
+		status, _, err := s.do(t.Context(), "GET", "/readyz", "")
+		return err == nil && status == http.StatusOK
+	})
+}
+
+func (s *server) kill(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatalf("the server was gone already: %v\n%s", err, s.log.String())
+	}
+	_ = s.cmd.Wait()
+}
+
+func (s *server) until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !done(); <-tick.C {
+		if time.Now().After(end) {
+			_ = s.cmd.Process.Kill()
+			_ = s.cmd.Wait()
+			t.Fatalf("after 30 s still not: %s\n%s", what, s.log.String())
+		}
+	}
+}
+
+func (s *server) do(ctx context.Context, method, path, body string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, b, err
+}
+
+// ask sends a request that must be answered with 2xx and decodes the answer.
+func (s *server) ask(t *testing.T, method, path, body string, out any) {
+	t.Helper()
+	status, b, err := s.do(t.Context(), method, path, body)
+	if err == nil && status > 299 {
+		err = fmt.Errorf("%d %s", status, b)
+	}
+	if err == nil && out != nil {
+		err = json.Unmarshal(b, out)
+	}
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+}
+
+type runAnswer struct {
+	Run struct {
+		Info struct {
+			RunID     string `json:"run_id"`
+			Lifecycle string `json:"lifecycle_stage"`
+		}
+		Data struct {
+			Metrics []struct {
+				Key   string
+				Value float64
+				Step  int
+			}
+			Params []struct{ Key, Value string }
+			Tags   []struct{ Key, Value string }
+		}
+	}
+}
+
+func (s *server) deploy(t *testing.T) {
+	t.Helper()
+	var r runAnswer
+	s.ask(t, "POST", mlflow+"runs/create", `{"experiment_id":"0"}`, &r)
+	id := r.Run.Info.RunID
+	s.modelRun = id
+	for _, f := range []string{"MLmodel", "model.lgb"} {
+		b, err := os.ReadFile(model + f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.ask(t, "PUT", "/api/2.0/mlflow-artifacts/artifacts/0/"+id+"/artifacts/model/"+f, string(b), nil)
+	}
+	s.ask(t, "POST", mlflow+"registered-models/create", `{"name":"m"}`, nil)
+	s.ask(t, "POST", mlflow+"model-versions/create", fmt.Sprintf(`{"name":"m","source":"runs:/%s/model"}`, id), nil)
+	s.ask(t, "POST", "/api/v1/endpoints", `{"name":"m","model_uri":"models:/m/1"}`, nil)
+	s.until(t, "the endpoint answers", func() bool {
+		status, _, err := s.do(t.Context(), "GET", "/v2/models/m/ready", "")
+		return err == nil && status == http.StatusOK
+	})
+}
