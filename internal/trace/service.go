@@ -469,7 +469,7 @@ func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
 	}
 }
 
-// Purge removes every trace of an experiment; the trash calls it when an experiment goes for good.
+// Purge removes every trace of an experiment that goes for good. Doing it again does nothing.
 func (s *Service) Purge(ctx context.Context, experimentID string) (int64, error) {
 	end := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	return s.Delete(ctx, Deletion{ExperimentID: experimentID, Before: &end})
