@@ -52,7 +52,7 @@ func New(d Deps) *Service {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d: d, st: store{d.DB}, metrics: newMetrics(d.Metrics), waiting: waiting{on: map[string]chan struct{}{}}}
+	return &Service{d: d, st: store{d.DB, &packer{}}, metrics: newMetrics(d.Metrics), waiting: waiting{on: map[string]chan struct{}{}}}
 }
 
 // Start tells of a whole trace, usually at its end. What it says wins over what the spans say; tags and metadata are merged.
