@@ -205,8 +205,8 @@ func (s *Service) Whole(ctx context.Context, id string, partial bool) (Trace, []
 // Many finds traces without their spans, in the order of the ids; unknown ones, and those of other experiments when some are given, are
 // left out.
 func (s *Service) Many(ctx context.Context, ids, experiments []string) ([]Trace, error) {
-	if len(ids) > MaxBatch {
-		return nil, errs.Invalidf("trace.batch", "a batch takes at most %d traces, got %d", MaxBatch, len(ids)).WithField("trace_ids", "expected fewer ids")
+	if len(ids) > MaxInfos {
+		return nil, errs.Invalidf("trace.batch", "a batch takes at most %d traces, got %d", MaxInfos, len(ids)).WithField("trace_ids", "expected fewer ids")
 	}
 	ts, err := s.st.many(ctx, ids)
 	if err != nil {
