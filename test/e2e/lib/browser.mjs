@@ -36,6 +36,7 @@ function watch(page, base, expected) {
   page.on('response', (r) => { if (r.status() >= 400) note(`${r.status()} ${r.request().method()} ${r.url()}`) })
   page.on('request', (r) => { if (!r.url().startsWith(base) && !/^(data|blob|about):/.test(r.url())) note(`a request to another machine: ${r.url()}`) })
   page.faults = faults
+  page.base = base
   page.mustBeClean = () => assert.deepEqual(faults, [], 'the page must load without faults')
   return page
 }

@@ -27,7 +27,7 @@ test('runs: filter, sort and selection are in the address and survive a reload',
   await open(page, `/experiments/${id}`)
   const names = () => page.locator(`${rows} a`).filter({ hasText: /^rate-/ }).allInnerTexts()
   await page.waitForFunction((s) => document.querySelectorAll(s).length === 3, rows)
-  await page.getByRole('columnheader', { name: /val_mae/ }).getByRole('button').click()
+  await page.getByRole('columnheader', { name: /val_mae/ }).getByRole('button', { name: 'val_mae', exact: true }).click()
   await page.waitForURL(/sort=m:val_mae/)
   await page.waitForFunction((s) => document.querySelector(s)?.textContent.includes('rate-0.03'), rows)
   assert.deepEqual(await names(), ['rate-0.03', 'rate-0.1', 'rate-0.3'])

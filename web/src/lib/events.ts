@@ -33,6 +33,11 @@ export function tell(e: Event): Told {
     case 'tracking.run.ended': return at('run', v('run_id'), v('name') || `run ${shortId(v('run_id'))}`, `ended, ${v('status').toLowerCase()}`)
     case 'tracking.run.inputs_logged': return at('run', v('run_id'), `run ${shortId(v('run_id'))}`, 'logged its inputs')
     case 'tracking.model.logged': return at('run', v('run_id'), v('name') || 'a model', 'logged by a run')
+    case 'tracking.experiment.edited': return at('experiment', v('experiment_id'), `experiment ${v('experiment_id')}`, `${fields(d.fields)} edited`)
+    case 'tracking.experiment.concluded': return at('experiment', v('experiment_id'), `experiment ${v('experiment_id')}`, v('outcome') === 'open' ? 'opened again' : `concluded, ${v('outcome')}`)
+    case 'tracking.run.edited': return at('run', v('run_id'), `run ${shortId(v('run_id'))}`, `${fields(d.fields)} edited`)
+    case 'tracking.view.saved': return at('experiment', v('experiment_id'), `view ${v('name')}`, 'saved')
+    case 'tracking.view.deleted': return at('experiment', v('experiment_id'), `view ${v('name')}`, 'deleted')
     case 'registry.model.created': return at('model', v('model'), v('model'), 'registered')
     case 'registry.version.created': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, 'registered')
     case 'registry.alias.set': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, `became @${v('alias')}${v('previous') ? ` instead of v${v('previous')}` : ''}`)
@@ -63,6 +68,11 @@ export function tell(e: Event): Told {
     case 'lifecycle.retraining.ended': return endpoint(`retraining ended, ${words(v('outcome'))}`)
     default: return at(e.resource?.kind ?? '', e.resource?.id ?? '', e.resource?.id ?? '', words(e.type.split('.').slice(1).join(' ')))
   }
+}
+
+/** "name, description" of what an event lists. */
+function fields(value: unknown): string {
+  return Array.isArray(value) ? value.map((f) => words(text(f))).join(', ') : ''
 }
 
 export function words(value: string): string {

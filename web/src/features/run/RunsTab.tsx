@@ -75,13 +75,14 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
     select(new Set(runs.map((r) => r.id)))
     if (total > runs.length) toast({ kind: 'info', text: `Selected the first ${count(runs.length)} of ${plural(total, 'run')}; a filter makes them fewer` })
   }
+  const suggestions = useSuggestions(keys)
   const onVisible = useCallback((runs: readonly Run[]) => setVisible(runs), [])
   const empty = rows.total === 0 && !rows.pending
   return (
     <div className="flex flex-1 min-h-0">
       <div className="flex-1 min-w-0 flex flex-col min-h-0 relative">
         <div className="flex flex-wrap gap-2 px-6 pt-3 pb-2.5">
-          <div className="flex flex-1 min-w-64"><FilterBox mono onEnter value={search.filter ?? ''} placeholder='metrics.val_mae < 46 and params.model = "lightgbm"' error={filterError?.message} suggestions={useSuggestions(keys)} onChange={(filter) => set({ filter: filter || undefined })} /></div>
+          <div className="flex flex-1 min-w-64"><FilterBox mono onEnter value={search.filter ?? ''} placeholder='metrics.val_mae < 46 and params.model = "lightgbm"' error={filterError?.message} suggestions={suggestions} onChange={(filter) => set({ filter: filter || undefined })} /></div>
           <Views experiment={e.id} current={search.view} query={viewOf(search)} onOpen={(v) => set(v ? { ...readView(v.query), view: v.id } : { ...readView({}), view: undefined })} />
           <GroupMenu keys={keys} by={search.group ?? []} onChange={(group) => set({ group: group.length > 0 ? group : undefined })} />
           <ColumnChooser keys={keys} main={metric} columns={chosen} onChange={setColumns} onlyDiffering={search.diff ?? false} onOnlyDiffering={(diff) => set({ diff: diff || undefined })} />

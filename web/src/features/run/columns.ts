@@ -110,7 +110,7 @@ export function usualColumns(keys: Keys, main: string | undefined, sample: reado
   const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 3)
   const values = (k: string) => sample.flatMap((r) => (r.params[k] === undefined ? [] : [r.params[k]]))
   const numeric = (k: string) => values(k).some((v) => v !== '' && Number.isFinite(Number(v)))
-  const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1 || values(k).length === 0)
+  const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1)
   const params = (varied.length > 0 ? varied : keys.params.filter(numeric)).toSorted((a, b) => Number(numeric(b)) - Number(numeric(a))).slice(0, 4)
   const data = sample.some((r) => (r.inputs?.length ?? 0) > 0) ? ['data'] : []
   return ['started', 'took', ...metrics.map((k) => `m:${k}`), ...params.map((k) => `p:${k}`), ...data]
