@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
+	"github.com/modelyard/modelyard/internal/platform/db/dbtest"
 )
 
 // TestStoreManySeries: several metrics in one batch keep all points, through merges of their chunks, and their latest, smallest and largest.
@@ -43,4 +44,23 @@ func TestStoreManySeries(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkChart times a chart of a history of 100,000 points: reading, ordering, thinning.
+func BenchmarkChart(b *testing.B) {
+	s, _ := start(b, dbtest.SQLite(b))
+	r := must(s.CreateRun(b.Context(), NewRun{ExperimentID: "0"}))(b)
+	for n := range 100 {
+		var batch Batch
+		for i := range 1000 {
+			step := int64(n*1000 + i)
+			batch.Metrics = append(batch.Metrics, Metric{Key: "m", Point: Point{Step: step, Time: step, Value: float64(step % 977)}})
+		}
+		ok(b, s.LogBatch(b.Context(), r.ID, batch))
+	}
+	for b.Loop() {
+		if points := must(s.Chart(b.Context(), r.ID, "m", 1000))(b); len(points) != 1000 {
+			b.Fatal(len(points))
+		}
+	}
 }
