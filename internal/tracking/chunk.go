@@ -65,15 +65,16 @@ func decodeChunk(data []byte, out []Point) ([]Point, error) {
 	}
 	rest = rest[n:]
 	first := len(out)
+	out = grow(out, int(count)) //nolint:gosec // no more than the bytes there are, see above
 	var step int64
-	for range count {
+	for i := range out[first:] {
 		d, n := binary.Varint(rest)
 		if n <= 0 {
 			return out[:first], errChunk("steps")
 		}
 		rest = rest[n:]
 		step += d
-		out = append(out, Point{Step: step})
+		out[first+i].Step = step
 	}
 	var at, gap int64
 	for i := range out[first:] {
@@ -102,4 +103,12 @@ func decodeChunk(data []byte, out []Point) ([]Point, error) {
 		}
 	}
 	return out, nil
+}
+
+// grow makes n more points, twice the room when there is too little: append would copy a long history many times.
+func grow(points []Point, n int) []Point {
+	if len(points)+n > cap(points) {
+		points = append(make([]Point, 0, max(len(points)+n, 2*cap(points))), points...)
+	}
+	return points[:len(points)+n]
 }

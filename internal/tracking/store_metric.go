@@ -90,10 +90,8 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 			return err
 		}
 	}
-	for _, s := range p.series {
-		if err := st.appendSeries(tx, r, s); err != nil {
-			return err
-		}
+	if err := st.logSeries(tx, r, p.series); err != nil {
+		return err
 	}
 	for _, m := range p.models {
 		if err := st.setModelMetric(tx, r.id, m); err != nil {
@@ -108,6 +106,18 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 			err = st.setTag(tx, r, t)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *store) logSeries(tx *db.Tx, r runRow, all []series) error {
+	if tx.Engine() == db.Postgres && len(all) > 1 {
+		return st.appendAll(tx, r, all)
+	}
+	for _, s := range all {
+		if err := st.appendSeries(tx, r, s); err != nil {
 			return err
 		}
 	}
@@ -136,30 +146,96 @@ func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
 // isNewer is Point.newer in SQL, of the row that is offered against the one that is there.
 const isNewer = `(excluded.step, excluded.ts, COALESCE(excluded.value, -1.7976931348623157e308)) >= (metric_latest.step, metric_latest.ts, COALESCE(metric_latest.value, -1.7976931348623157e308))`
 
+// laterPoint keeps the latest point and the extremes of a metric.
+const laterPoint = `ON CONFLICT (exp, run, key) DO UPDATE SET seq = metric_latest.seq + 1, loose = metric_latest.loose + excluded.loose,
+		step = CASE WHEN ` + isNewer + ` THEN excluded.step ELSE metric_latest.step END,
+		ts = CASE WHEN ` + isNewer + ` THEN excluded.ts ELSE metric_latest.ts END,
+		value = CASE WHEN ` + isNewer + ` THEN excluded.value ELSE metric_latest.value END,
+		low = CASE WHEN excluded.low < metric_latest.low THEN excluded.low ELSE metric_latest.low END,
+		high = CASE WHEN excluded.high > metric_latest.high THEN excluded.high ELSE metric_latest.high END`
+
+// place is where the chunks of a metric stand after a write.
+type place struct {
+	seq, loose int64
+	last       sql.NullFloat64
+}
+
 // appendSeries stores one small chunk per key and commit, keeps the latest point, and merges the loose chunks of a key when together
 // they hold chunkTarget points.
 func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
-	var seq, loose int64
-	var last sql.NullFloat64
-	err := tx.QueryRow(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
-		ON CONFLICT (exp, run, key) DO UPDATE SET seq = metric_latest.seq + 1, loose = metric_latest.loose + excluded.loose,
-		step = CASE WHEN `+isNewer+` THEN excluded.step ELSE metric_latest.step END,
-		ts = CASE WHEN `+isNewer+` THEN excluded.ts ELSE metric_latest.ts END,
-		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END,
-		low = CASE WHEN excluded.low < metric_latest.low THEN excluded.low ELSE metric_latest.low END,
-		high = CASE WHEN excluded.high > metric_latest.high THEN excluded.high ELSE metric_latest.high END
-		RETURNING seq, loose, value`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), looseOf(s.n), nullNaN(s.low), nullNaN(s.high)).Scan(&seq, &loose, &last)
+	var at place
+	err := tx.QueryRow("INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?) "+laterPoint+" RETURNING seq, loose, value",
+		r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), looseOf(s.n), nullNaN(s.low), nullNaN(s.high)).Scan(&at.seq, &at.loose, &at.last)
 	if err != nil {
 		return err
 	}
-	r.changes.metrics = append(r.changes.metrics, metricCell{s.key, orNaN(last), s.low, s.high})
-	if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, s.key, seq, s.n, s.data); err != nil {
+	if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, s.key, at.seq, s.n, s.data); err != nil {
 		return err
 	}
-	if loose < chunkTarget {
+	return st.appended(tx, r, s, at)
+}
+
+// appended notes a series that was stored and merges its chunks when it is time.
+func (st *store) appended(tx *db.Tx, r runRow, s series, at place) error {
+	r.changes.metrics = append(r.changes.metrics, metricCell{s.key, orNaN(at.last), s.low, s.high})
+	if at.loose < chunkTarget {
 		return nil
 	}
-	return st.mergeChunks(tx, r, s.key, seq)
+	return st.mergeChunks(tx, r, s.key, at.seq)
+}
+
+// appendAll is appendSeries for many series on PostgreSQL, where each statement is a round trip: two for all of them.
+func (st *store) appendAll(tx *db.Tx, r runRow, all []series) error {
+	n := len(all)
+	keys, data := make([]string, n), make([][]byte, n)
+	steps, times, counts, loose := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	values, lows, highs := make([]*float64, n), make([]*float64, n), make([]*float64, n)
+	number := func(v float64) *float64 {
+		if math.IsNaN(v) {
+			return nil
+		}
+		return &v
+	}
+	for i, s := range all {
+		keys[i], data[i], steps[i], times[i], counts[i], loose[i] = s.key, s.data, s.latest.Step, s.latest.Time, int64(s.n), int64(looseOf(s.n))
+		values[i], lows[i], highs[i] = number(s.latest.Value), number(s.low), number(s.high)
+	}
+	rows, err := tx.Query(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high)
+		SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), u.key, u.step, u.ts, u.value, 1, u.n, u.low, u.high
+		FROM unnest(CAST(? AS TEXT[]), CAST(? AS BIGINT[]), CAST(? AS BIGINT[]), CAST(? AS FLOAT8[]), CAST(? AS BIGINT[]), CAST(? AS FLOAT8[]), CAST(? AS FLOAT8[])) AS u(key, step, ts, value, n, low, high)
+		`+laterPoint+" RETURNING key, seq, loose, value", r.exp, r.num, keys, steps, times, values, loose, lows, highs)
+	if err != nil {
+		return err
+	}
+	at, err := scanPlaces(rows)
+	if err != nil {
+		return err
+	}
+	seqs := make([]int64, n)
+	for i, key := range keys {
+		seqs[i] = at[key].seq
+	}
+	_, err = tx.Exec(`INSERT INTO metric_chunk (run, key, seq, n, data)
+		SELECT CAST(? AS BIGINT), u.key, u.seq, u.n, u.data FROM unnest(CAST(? AS TEXT[]), CAST(? AS BIGINT[]), CAST(? AS BIGINT[]), CAST(? AS BYTEA[])) AS u(key, seq, n, data)`,
+		r.num, keys, seqs, counts, data)
+	for i := 0; i < n && err == nil; i++ {
+		err = st.appended(tx, r, all[i], at[keys[i]])
+	}
+	return err
+}
+
+func scanPlaces(rows *sql.Rows) (map[string]place, error) {
+	defer func() { _ = rows.Close() }()
+	out := map[string]place{}
+	for rows.Next() {
+		var key string
+		var p place
+		if err := rows.Scan(&key, &p.seq, &p.loose, &p.last); err != nil {
+			return nil, err
+		}
+		out[key] = p
+	}
+	return out, rows.Err()
 }
 
 // looseOf is how many points of a new chunk wait to be merged: a large one, of an import, stays as it is.

@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,8 +67,8 @@ type Listener struct {
 	Name   string // unique, e.g. "monitor.endpoint_created"
 	Types  []string
 	Handle func(ctx context.Context, e Event) error
-	// Batch puts the events that are sequenced together into one job, for listeners that hear many and take little time for each. When
-	// one of them is to be retried, those before it are heard again.
+	// Batch is for listeners that hear many events and take little time for each: instead of a job for each event, one job at a time goes
+	// through all that came since the last one. An event that is to be retried holds up those behind it.
 	Batch bool
 }
 
@@ -115,45 +114,65 @@ func (l *Log) Listen(li Listener) {
 	l.listeners = append(l.listeners, li)
 	l.mu.Unlock()
 	l.d.Jobs.Handle("hear:"+li.Name, func(ctx context.Context, j jobs.Job) error {
-		var p heard
-		if err := json.Unmarshal(j.Payload, &p); err != nil {
+		var ref struct{ Event string }
+		if err := json.Unmarshal(j.Payload, &ref); err != nil {
 			return errs.E(errs.Invalid, "events.hear", "payload", err)
 		}
-		var failed error
-		for _, id := range p.ids() {
-			err := l.hear(ctx, li, id)
-			switch errs.KindOf(err) {
-			case errs.Invalid, errs.NotFound, errs.Precondition: // trying again would not mend it; the others are heard all the same
-				failed = errors.Join(failed, err)
-			default:
-				if err != nil {
-					return err
-				}
-			}
+		if ref.Event == "" {
+			return l.catchUp(ctx, li)
 		}
-		return failed
+		e, err := l.Get(ctx, ref.Event)
+		if err != nil {
+			return err
+		}
+		return li.Handle(ctx, e)
 	}, jobs.Options{})
 }
 
-func (l *Log) hear(ctx context.Context, li Listener, id string) error {
-	e, err := l.Get(ctx, id)
-	if err != nil {
-		return err
+// catchUp has a Batch listener hear all events behind its cursor.
+func (l *Log) catchUp(ctx context.Context, li Listener) error {
+	var failed error
+	for {
+		var at int64
+		if err := l.d.DB.QueryRow(ctx, "SELECT seq FROM event_cursor WHERE listener = ?", li.Name).Scan(&at); err != nil {
+			return err
+		}
+		batch, err := l.List(ctx, Filter{After: at, Limit: heardBatch, Ascending: true})
+		if err != nil || len(batch) == 0 {
+			return errors.Join(failed, err)
+		}
+		done, err := li.hear(ctx, batch, &failed)
+		if done > 0 {
+			e := l.d.DB.Write(ctx, func(tx *db.Tx) error {
+				_, err := tx.Exec("UPDATE event_cursor SET seq = ? WHERE listener = ?", done, li.Name)
+				return err
+			})
+			err = errors.Join(err, e)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return li.Handle(ctx, e)
 }
 
-// heard is the payload of a listener's job.
-type heard struct {
-	Event  string   `json:",omitempty"`
-	Events []string `json:",omitempty"` // of a Batch listener
-}
-
-func (h heard) ids() []string {
-	if h.Event != "" {
-		return append([]string{h.Event}, h.Events...)
+// hear goes through events and gives the number of the last one that need not be heard again. Those that trying again would not mend
+// are passed over, their errors added to failed.
+func (li Listener) hear(ctx context.Context, batch []Event, failed *error) (done int64, err error) {
+	for _, e := range batch {
+		if li.hears(e.Type) {
+			err := li.Handle(ctx, e)
+			switch errs.KindOf(err) {
+			case errs.Invalid, errs.NotFound, errs.Precondition:
+				*failed = errors.Join(*failed, err)
+			default:
+				if err != nil {
+					return done, err
+				}
+			}
+		}
+		done = e.Seq
 	}
-	return h.Events
+	return done, nil
 }
 
 // Append tells of a change, inside its transaction. ctx gives the actor and the request.
@@ -181,7 +200,7 @@ func (l *Log) Wake() {
 const (
 	sequenceBatch = 500
 	breath        = 5 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
-	heardBatch    = 100                  // events of one job of a Batch listener
+	heardBatch    = 100                  // events between two moves of a Batch listener's cursor
 	idlePoll      = time.Second          // how late events of another process may be sequenced
 )
 
@@ -257,27 +276,23 @@ func (l *Log) sequence(ctx context.Context) (int, error) {
 func (l *Log) dispatch(tx *db.Tx, batch []Event) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	enqueue := func(li Listener, p heard) error {
-		return l.d.Jobs.Enqueue(tx, jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: p})
-	}
 	for _, li := range l.listeners {
-		var ids []string
-		for _, e := range batch {
-			if li.hears(e.Type) {
-				ids = append(ids, e.ID)
+		for i, e := range batch {
+			if !li.hears(e.Type) {
+				continue
 			}
-		}
-		size := 1
-		if li.Batch {
-			size = heardBatch
-		}
-		for some := range slices.Chunk(ids, size) {
-			p := heard{Events: some}
-			if !li.Batch {
-				p = heard{Event: some[0]}
+			job := jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: struct{ Event string }{e.ID}}
+			if li.Batch {
+				job.Key, job.Payload = li.Name, struct{}{}
+				if _, err := tx.Exec("INSERT INTO event_cursor (listener, seq) VALUES (?, ?) ON CONFLICT (listener) DO NOTHING", li.Name, batch[i].Seq-1); err != nil {
+					return err
+				}
 			}
-			if err := enqueue(li, p); err != nil {
+			if err := l.d.Jobs.Enqueue(tx, job); err != nil {
 				return err
+			}
+			if li.Batch {
+				break // one job for all
 			}
 		}
 	}
