@@ -110,7 +110,7 @@ export function RunGrid(p: Props): ReactNode {
     { keys: 'g g', label: 'First run', run: () => focusRow(0) },
   ], rows.total > 0)
   // A new question begins at its first row.
-  const question = `${p.sort?.id}${p.sort?.desc}${rows.first?.items[0]?.experiment_id}`
+  const { question } = rows
   useEffect(() => {
     scroller.current?.scrollTo({ top: 0 })
     setAt(-1)
