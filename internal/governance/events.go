@@ -17,7 +17,7 @@ import (
 
 // Subscribe registers what governance hears.
 func (s *Service) Subscribe() {
-	s.d.Events.Listen(events.Listener{Name: "governance.lineage", Handle: s.hear, Types: []string{
+	s.d.Events.Listen(events.Listener{Name: "governance.lineage", Handle: s.hear, Batch: true, Types: []string{
 		"tracking.run.created", "tracking.run.ended", "tracking.run.inputs_logged", "tracking.model.logged", "registry.version.created", "registry.alias.set", "dataset.version.created",
 		"evaluation.gate.*", "serving.endpoint.created", "routing.route.changed", "alert.opened", "alert.resolved",
 		"pipeline.run.*", "pipeline.step.*", "lifecycle.*",

@@ -10,5 +10,6 @@
 // Metric points, parameters and tags come by the million and are no events. It hears none.
 //
 // Invariants: a parameter keeps its first value; a deleted run or experiment takes no writes but those of an import; experiment 0 ("Default") is always there;
+// searches of runs are answered by a column index in memory (index.go) that holds what the store holds;
 // a batch is stored whole or not at all, and is durable when the call returns.
 package tracking

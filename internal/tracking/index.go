@@ -195,10 +195,14 @@ func (x *index) load(ctx context.Context, sh *shard, refs []filter.Ref) error {
 	return nil
 }
 
-// close ends the use of a shard.
+// close ends the use of a shard. One without runs is not kept: clients may ask for any number of experiments that are not there.
 func (x *index) close(sh *shard) {
-	size := sh.size()
+	size, empty := sh.size(), sh.table.n == 0
 	<-sh.turn
+	if empty {
+		x.forget(sh.exp)
+		return
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.exps[sh.exp] != sh {

@@ -435,6 +435,15 @@ func TestIndexIsBounded(t *testing.T) {
 	if x := s.st.index; len(x.exps) > 6 || x.total > x.limit {
 		t.Fatalf("%d experiments, %d bytes are kept", len(x.exps), x.total)
 	}
+	many := make([]string, 5000)
+	for i := range many {
+		many[i] = fmt.Sprint(1000 + i)
+	}
+	before := len(s.st.index.exps)
+	must(s.SearchRuns(t.Context(), RunQuery{ExperimentIDs: many}))(t)
+	if n := len(s.st.index.exps); n != before {
+		t.Errorf("%d experiments that are not there are kept", n-before)
+	}
 	sh := must(s.st.index.open(t.Context(), 12, nil))(t) // as a search that takes long
 	for range maxCells/1000 + 1 {
 		u := &update{exp: 12, run: 1, cells: make([]cell, 1000)}

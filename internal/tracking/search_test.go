@@ -134,6 +134,36 @@ func TestStoreSearchPages(t *testing.T) {
 	})
 }
 
+// TestSearchLongTexts: page tokens stay short and pages whole when runs are sorted by texts that are long and begin alike.
+func TestSearchLongTexts(t *testing.T) {
+	t.Parallel()
+	s, c := start(t, dbtest.SQLite(t))
+	eid := must(s.CreateExperiment(t.Context(), NewExperiment{Name: "long"}))(t)
+	for i := range 12 {
+		c.Advance(time.Second)
+		tag := Tag{"note", strings.Repeat("ä\x01", 200*(i%2)) + strings.Repeat("b", 3000) + fmt.Sprint(i%3)}
+		must(s.CreateRun(t.Context(), NewRun{ExperimentID: eid, Tags: []Tag{tag}}))(t)
+	}
+	for _, order := range []string{"tags.note", "tags.note DESC"} {
+		q := RunQuery{ExperimentIDs: []string{eid}, OrderBy: []string{order}}
+		whole := must(s.SearchRuns(t.Context(), q))(t)
+		q.Limit = 5
+		var got []string
+		for range 3 {
+			p := must(s.SearchRuns(t.Context(), q))(t)
+			for _, r := range p.Runs {
+				got = append(got, r.ID)
+			}
+			q.PageToken = p.Next
+		}
+		for i, r := range whole.Runs {
+			if i >= len(got) || got[i] != r.ID {
+				t.Fatalf("%s: pages give %v", order, got)
+			}
+		}
+	}
+}
+
 func TestSearchViews(t *testing.T) {
 	t.Parallel()
 	s, c := start(t, dbtest.SQLite(t))

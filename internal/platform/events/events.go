@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,6 +68,9 @@ type Listener struct {
 	Name   string // unique, e.g. "monitor.endpoint_created"
 	Types  []string
 	Handle func(ctx context.Context, e Event) error
+	// Batch puts the events that are sequenced together into one job, for listeners that hear many and take little time for each. When
+	// one of them is to be retried, those before it are heard again.
+	Batch bool
 }
 
 func (l Listener) hears(typ string) bool {
@@ -111,16 +115,45 @@ func (l *Log) Listen(li Listener) {
 	l.listeners = append(l.listeners, li)
 	l.mu.Unlock()
 	l.d.Jobs.Handle("hear:"+li.Name, func(ctx context.Context, j jobs.Job) error {
-		var ref struct{ Event string }
-		if err := json.Unmarshal(j.Payload, &ref); err != nil {
+		var p heard
+		if err := json.Unmarshal(j.Payload, &p); err != nil {
 			return errs.E(errs.Invalid, "events.hear", "payload", err)
 		}
-		e, err := l.Get(ctx, ref.Event)
-		if err != nil {
-			return err
+		var failed error
+		for _, id := range p.ids() {
+			err := l.hear(ctx, li, id)
+			switch errs.KindOf(err) {
+			case errs.Invalid, errs.NotFound, errs.Precondition: // trying again would not mend it; the others are heard all the same
+				failed = errors.Join(failed, err)
+			default:
+				if err != nil {
+					return err
+				}
+			}
 		}
-		return li.Handle(ctx, e)
+		return failed
 	}, jobs.Options{})
+}
+
+func (l *Log) hear(ctx context.Context, li Listener, id string) error {
+	e, err := l.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	return li.Handle(ctx, e)
+}
+
+// heard is the payload of a listener's job.
+type heard struct {
+	Event  string   `json:",omitempty"`
+	Events []string `json:",omitempty"` // of a Batch listener
+}
+
+func (h heard) ids() []string {
+	if h.Event != "" {
+		return append([]string{h.Event}, h.Events...)
+	}
+	return h.Events
 }
 
 // Append tells of a change, inside its transaction. ctx gives the actor and the request.
@@ -147,7 +180,9 @@ func (l *Log) Wake() {
 
 const (
 	sequenceBatch = 500
-	idlePoll      = time.Second // how late events of another process may be sequenced
+	breath        = 5 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
+	heardBatch    = 100                  // events of one job of a Batch listener
+	idlePoll      = time.Second          // how late events of another process may be sequenced
 )
 
 // Run sequences and dispatches until ctx ends.
@@ -164,11 +199,17 @@ func (l *Log) Run(ctx context.Context) error {
 				break
 			}
 		}
+		rest := time.After(breath)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.wake:
 		case <-tick.C:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-rest:
 		}
 	}
 }
@@ -204,11 +245,8 @@ func (l *Log) sequence(ctx context.Context) (int, error) {
 			if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
 				return err
 			}
-			if err := l.dispatch(tx, *e); err != nil {
-				return err
-			}
 		}
-		return nil
+		return l.dispatch(tx, batch)
 	})
 	if err == nil {
 		l.tell(batch)
@@ -216,16 +254,31 @@ func (l *Log) sequence(ctx context.Context) (int, error) {
 	return len(batch), err
 }
 
-func (l *Log) dispatch(tx *db.Tx, e Event) error {
+func (l *Log) dispatch(tx *db.Tx, batch []Event) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	enqueue := func(li Listener, p heard) error {
+		return l.d.Jobs.Enqueue(tx, jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: p})
+	}
 	for _, li := range l.listeners {
-		if !li.hears(e.Type) {
-			continue
+		var ids []string
+		for _, e := range batch {
+			if li.hears(e.Type) {
+				ids = append(ids, e.ID)
+			}
 		}
-		err := l.d.Jobs.Enqueue(tx, jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: struct{ Event string }{e.ID}})
-		if err != nil {
-			return err
+		size := 1
+		if li.Batch {
+			size = heardBatch
+		}
+		for some := range slices.Chunk(ids, size) {
+			p := heard{Events: some}
+			if !li.Batch {
+				p = heard{Event: some[0]}
+			}
+			if err := enqueue(li, p); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

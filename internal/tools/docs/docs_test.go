@@ -69,6 +69,7 @@ func TestEveryNounHasACommandAndAPage(t *testing.T) {
 		"version": "", "session": "", "openapi.json": "", "overview": "",
 		"pipeline-runs": "pipelines", "predictions": "endpoints", "retrainings": "rollouts", "lifecycle": "rollouts", "experiments": "runs",
 		"webhooks": "alerts", "logged-models": "runs", "events": "lineage", "jobs": "pipelines",
+		"metric-histories": "runs", "import": "move-from-mlflow", "evaluation-datasets": "traces",
 	}
 	commands := string(cliPage())
 	s := testkit.Start(t)
@@ -94,7 +95,7 @@ func TestEveryNounHasACommandAndAPage(t *testing.T) {
 			command = "endpoint"
 		case "pipeline-runs":
 			command = "pipeline"
-		case "logged-models":
+		case "logged-models", "metric-histories":
 			command = "run"
 		case "retrainings", "lifecycle":
 			command = "rollout"

@@ -141,6 +141,21 @@ test('compare: files of two runs line by line, pictures in a row', within(async 
   await page.waitForFunction(() => document.querySelectorAll('main figure img').length === 3 && [...document.querySelectorAll('main figure img')].every((i) => i.naturalWidth === 32))
 }))
 
+test('compare: the best run is registered as a new model', within(async (page, api) => {
+  const { items } = await api.post('/api/v1/runs/search', { experiment_ids: [], filter: '', order_by: ['attributes.start_time DESC'], page_size: 100 })
+  const trained = items.filter((r) => r.models?.length > 0 && Number.isFinite(r.metrics['train-l1'])).slice(0, 3)
+  assert.ok(trained.length > 1, 'the demo trained more than one model')
+  const best = trained.reduce((a, b) => (b.metrics['train-l1'] < a.metrics['train-l1'] ? b : a))
+  await open(page, address(trained))
+  await page.getByRole('button', { name: 'Register best…' }).click()
+  await page.getByLabel('Model', { exact: true }).fill('e2e-best')
+  await page.getByRole('button', { name: 'Register the model' }).click()
+  await page.waitForURL('**/models/e2e-best?version=1')
+  const version = await api.get('/api/v1/models/e2e-best/versions/1')
+  assert.equal(version.run_id, best.id)
+  assert.match(version.description, /^best of \d runs by train-l1/)
+}))
+
 test('compare: a hundred runs stay within reach', async (t) => within(async (page, api) => {
   const { runs } = await lab(api)
   const begun = Date.now()

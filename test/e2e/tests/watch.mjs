@@ -112,6 +112,8 @@ test('lineage: from a model version back to its data and on to its endpoint', wi
   await graph.waitFor()
   for (const id of [data.from, `run:${run}`, node, 'endpoint:bike-demand']) await graph.locator(`[data-node="${id}"]`).waitFor()
   await page.locator('.verdict').getByText('bike-demand').first().waitFor()
+  // What is out of sight comes into it with the focus.
+  await graph.locator(`[data-node="${data.from}"]`).focus()
   await graph.locator(`[data-node="${data.from}"]`).click()
   const drawer = page.getByRole('complementary', { name: 'Node' })
   await drawer.getByText('dataset version').waitFor()

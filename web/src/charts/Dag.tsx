@@ -83,8 +83,19 @@ function Graph({ nodes, edges, selected, onSelect, name, down, centre }: Props) 
     const next = walk(edges, id, key)
     if (next === undefined) return false
     onSelect?.(next)
-    box.current?.querySelector<HTMLElement>(`[data-node="${CSS.escape(next)}"]`)?.focus()
+    box.current?.querySelector<HTMLElement>(`[data-node="${CSS.escape(next)}"]`)?.focus({ preventScroll: true })
     return true
+  }
+  // A node that gets the focus out of sight is brought to the middle. The browser would scroll the frame instead, and leave it shifted.
+  const reveal = (element: HTMLElement) => {
+    const frame = box.current
+    const at = placed.get(element.dataset.node ?? '')
+    if (!frame || !at) return
+    for (let e = element.parentElement; e && e !== frame.parentElement; e = e.parentElement) e.scrollTo(0, 0)
+    const [f, n] = [frame.getBoundingClientRect(), element.getBoundingClientRect()]
+    if (n.left >= f.left && n.right <= f.right && n.top >= f.top && n.bottom <= f.bottom) return
+    touched.current = true
+    void flow.setCenter(at.x + width / 2, at.y + height / 2, { zoom: flow.getZoom() })
   }
   const flowNodes: Node<Data>[] = nodes.map((n) => ({
     id: n.id, type: 'thing', position: { x: placed.get(n.id)?.x ?? 0, y: placed.get(n.id)?.y ?? 0 }, width, height, focusable: false,
@@ -100,7 +111,7 @@ function Graph({ nodes, edges, selected, onSelect, name, down, centre }: Props) 
     }
   })
   return (
-    <div ref={box} className="h-full w-full dag" role="group" aria-label={`${name}: ${nodes.length} nodes, ${edges.length} edges`}>
+    <div ref={box} onFocus={(e) => { const node = (e.target as HTMLElement).closest<HTMLElement>('[data-node]'); if (node) reveal(node) }} className="h-full w-full dag" role="group" aria-label={`${name}: ${nodes.length} nodes, ${edges.length} edges`}>
       <ReactFlow nodes={flowNodes} edges={flowEdges} nodeTypes={nodeTypes} edgeTypes={edgeTypes} fitViewOptions={{ padding: 0.06, maxZoom: 1 }} minZoom={0.2} maxZoom={1.6} nodesDraggable={false} nodesConnectable={false} elementsSelectable={false} deleteKeyCode={null} zoomOnScroll={false} panOnScroll={centre !== undefined} preventScrolling={centre !== undefined}
         onMoveEnd={(event) => { if (event) touched.current = true }}>
         <Background color="var(--grid)" gap={20} />

@@ -49,6 +49,7 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
   const x = (i: number) => (dims.length === 1 ? width / 2 : side + (i * (width - 2 * side)) / Math.max(1, dims.length - 1))
   const axes = useMemo(() => dims.map((d) => axisOf(d, height - bottom, top, 4, fit && brushes.size > 0 ? kept : undefined)), [dims, height, fit, kept, brushes.size])
   const count = kept.filter(Boolean).length
+  const row = over?.row
 
   useEffect(() => {
     const c = canvas.current
@@ -92,7 +93,7 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
     const front = rows.map((r, i) => ({ r, i })).filter(({ r }) => r.color !== undefined)
     const many = front.length > 12
     for (const { r, i } of front) stroke(i, { color: r.color!, width: many ? 1.2 : 1.8, alpha: brushed && !kept[i] ? 0.22 : many ? 0.8 : 1, dash: r.dash })
-    if (over) stroke(over.row, { color: rows[over.row]?.color ?? 'var(--text-1)', width: 2.6, alpha: 1 })
+    if (row !== undefined) stroke(row, { color: rows[row]?.color ?? 'var(--text-1)', width: 2.6, alpha: 1 })
     ctx.globalAlpha = 1
     ctx.setLineDash([])
     if (!many)
@@ -111,7 +112,7 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
         })
     // x depends on the width and the number of axes, which are both named here.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [dims, rows, axes, kept, brushes, width, height, look, over])
+  }, [dims, rows, axes, kept, brushes, width, height, look, row])
 
   const nearest = (px: number, py: number): number | undefined => {
     const k = Math.max(0, Math.min(dims.length - 2, Math.floor(((px - side) / Math.max(1, width - 2 * side)) * (dims.length - 1))))
@@ -160,8 +161,8 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
         onPointerMove={(e) => {
           const [px, py] = local(e)
           if (drag) return setDrag({ ...drag, to: clampY(py) })
-          const row = py > top - 4 && py < height - bottom + 4 ? nearest(px, py) : undefined
-          setOver(row === undefined ? null : { row, x: px, y: py })
+          const near = py > top - 4 && py < height - bottom + 4 ? nearest(px, py) : undefined
+          setOver(near === undefined ? null : { row: near, x: px, y: py })
         }}
         onPointerUp={finish} onPointerCancel={() => setDrag(null)} onPointerLeave={() => setOver(null)}>
         <canvas ref={canvas} style={{ width, height, display: 'block' }} />

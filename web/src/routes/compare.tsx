@@ -5,6 +5,7 @@ import { useDeferredValue, useMemo, useState, type ReactNode } from 'react'
 import { Parallel, type ParallelRow } from '@/charts/Parallel'
 import { Artifacts } from '@/features/compare/Artifacts'
 import { Curve, CurveSwitches, type CurveView } from '@/features/compare/Curves'
+import { Register } from '@/features/compare/Register'
 import { Relations } from '@/features/compare/Relations'
 import { columnIds, columnLabel, dealLooks, dimOf, limitTexts, listed, lookOf, metricKeys, parseLimits, unlisted, usualAxes, type Look } from '@/features/compare/select'
 import { Values } from '@/features/compare/Values'
@@ -34,6 +35,7 @@ export function Compare(): ReactNode {
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   const ids = useMemo(() => [...new Set(search.runs ?? [])].slice(0, most), [search.runs])
   const [live, setLive] = useState(false)
+  const [register, setRegister] = useState(false)
   const query = useQuery(q.runsById(ids, live))
   const found = useMemo(() => {
     const byId = new Map((query.data?.items ?? []).map((r) => [r.id, r]))
@@ -42,7 +44,8 @@ export function Compare(): ReactNode {
   const running = found.some((r) => r.status === 'RUNNING')
   if (running !== live) setLive(running)
   const [slots, setSlots] = useState<ReadonlyMap<string, number>>(() => dealLooks(ids, new Map()))
-  if (ids.some((id) => !slots.has(id))) setSlots(new Map([...slots, ...dealLooks(ids, slots)]))
+  const dealt = dealLooks(ids, slots)
+  if (slots.size !== dealt.size || ids.some((id) => slots.get(id) !== dealt.get(id))) setSlots(dealt)
   const looks = useMemo(() => new Map([...slots].map(([id, slot]) => [id, lookOf(slot)])), [slots])
   const homes = [...new Set(found.map((r) => r.experiment_id))]
   const home = homes.length === 1 ? homes[0] : undefined
@@ -54,11 +57,12 @@ export function Compare(): ReactNode {
   const runs = found.filter((r) => !hidden.has(r.id))
   const keys = metricKeys(found)
   const main = mainMetric(keys)
+  const top = main ? best(found, main) : undefined
   const tab = search.tab ?? 'values'
   const legend = <Legend runs={found} looks={looks} hidden={hidden} onHide={(hide) => set({ hide: hide.size > 0 ? [...hide] : undefined })} onRemove={(id) => set({ runs: ids.filter((o) => o !== id), hide: search.hide?.filter((o) => o !== id) })} />
   return (
     <Page crumbs={crumbs} title={`Compare ${plural(ids.length, 'run')}`} bare verdict={found.length > 1 ? <Verdict runs={found} keys={keys} main={main} /> : undefined}
-      actions={<><button type="button" className="btn ghost" onClick={() => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' }))}><Link2 size={14} />Copy link</button>{home !== undefined && <button type="button" className="btn" onClick={() => go(href.experiment(home, { runs: ids.join(',') }))}><Plus size={14} />Add runs</button>}</>}
+      actions={<><button type="button" className="btn ghost" onClick={() => void navigator.clipboard.writeText(location.href).then(() => toast({ kind: 'ok', text: 'Link copied; it opens exactly this view' }))}><Link2 size={14} />Copy link</button>{home !== undefined && <button type="button" className="btn" onClick={() => go(href.experiment(home, { runs: ids.join(',') }))}><Plus size={14} />Add runs</button>}{top && (top.models?.length ?? 0) > 0 && <button type="button" className="btn pri" onClick={() => setRegister(true)}>Register best…</button>}</>}
       tabs={<Tabs value={tab} items={[{ value: 'values', label: 'Curves and values' }, { value: 'relations', label: 'Relations' }, { value: 'files', label: 'Files' }]} />}>
       <div className={`body ${query.isPlaceholderData ? 'stale' : ''}`}>
         {query.error && found.length === 0 ? <ErrorPanel error={query.error} title="The runs can't be read" onRetry={() => void query.refetch()} /> : !query.data ? <Skeleton rows={6} /> : (
@@ -71,6 +75,7 @@ export function Compare(): ReactNode {
           </div>
         )}
       </div>
+      {top && main && register && <Register key={top.id} run={top} why={`best of ${found.length} runs by ${main}, ${num(top.metrics[main])}`} open onClose={() => setRegister(false)} />}
     </Page>
   )
 }
@@ -109,13 +114,13 @@ interface PartProps {
 }
 
 /** The other runs of the experiment, as context behind the compared ones. */
-function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[] } {
-  const query = useQuery({ ...q.runs({ experiment_ids: [home ?? ''], filter: '', order_by: ['attributes.start_time DESC'], page_size: mostContext }), enabled: home !== undefined && !alone })
+function useContext({ runs, looks, home }: Omit<PartProps, 'legend'>, alone: boolean): { all: Run[]; rows: ParallelRow[]; missing: number } {
+  const query = useQuery({ ...q.newestRuns(home ?? '', mostContext), enabled: home !== undefined && !alone })
   return useMemo(() => {
     const chosen = new Set(runs.map((r) => r.id))
     const others = alone ? [] : (query.data?.items ?? []).filter((r) => !chosen.has(r.id) && !looks.has(r.id) && r.experiment_id === home)
     const all = [...others, ...runs]
-    return { all, rows: all.map((r) => ({ id: r.id, label: r.name, ...(chosen.has(r.id) ? { color: looks.get(r.id)?.color, dash: looks.get(r.id)?.dash ?? false } : {}) })) }
+    return { all, missing: alone ? 0 : Math.max(0, (query.data?.total ?? 0) - (query.data?.items.length ?? 0)), rows: all.map((r) => ({ id: r.id, label: r.name, ...(chosen.has(r.id) ? { color: looks.get(r.id)?.color, dash: looks.get(r.id)?.dash ?? false } : {}) })) }
   }, [runs, looks, query.data, alone, home])
 }
 
@@ -159,7 +164,7 @@ function Lines(part: Omit<PartProps, 'legend'>) {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
-  const { all, rows } = useContext(part, search.alone ?? false)
+  const { all, rows, missing } = useContext(part, search.alone ?? false)
   const possible = useMemo(() => columnIds(all), [all])
   const axes = useMemo(() => {
     const wanted = unlisted(search.axes)?.filter((id) => possible.includes(id))
@@ -171,7 +176,7 @@ function Lines(part: Omit<PartProps, 'legend'>) {
   const move = (id: string, by: -1 | 1) => { const i = axes.indexOf(id); const next = [...axes]; next.splice(i, 1); next.splice(i + by, 0, id); set({ axes: listed(next) }) }
   return (
     <section className="panel px-3.5 pt-2.5 pb-1">
-      <Parallel title="Parameters against result" note={`${plural(all.length, 'run')}${all.length > runs.length ? `, ${runs.length} compared in front` : ''}${brushes.size > 0 ? `, kept: ${[...brushes].map(([id, [a, b]]) => `${columnLabel(id)} ${typeof a === 'number' ? num(a) : a} to ${typeof b === 'number' ? num(b) : b}`).join('; ')}` : '. Drag along an axis, or open its name, to keep a range'}`}
+      <Parallel title="Parameters against result" note={`${missing > 0 ? `the newest ${plural(all.length, 'run')}` : plural(all.length, 'run')}${all.length > runs.length ? `, ${runs.length} compared in front` : ''}${brushes.size > 0 ? `, kept: ${[...brushes].map(([id, [a, b]]) => `${columnLabel(id)} ${typeof a === 'number' ? num(a) : a} to ${typeof b === 'number' ? num(b) : b}`).join('; ')}` : '. Drag along an axis, or open its name, to keep a range'}`}
         dims={dims} rows={rows} brushes={brushes} fit={search.fit ?? false}
         onBrush={(id, b) => { const next = new Map(brushes); if (b) next.set(id, b); else next.delete(id); set({ limits: limitTexts(next) }) }} onMove={move} onRemove={(id) => set({ axes: listed(axes.filter((o) => o !== id)) })}
         right={

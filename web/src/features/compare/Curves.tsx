@@ -29,14 +29,15 @@ export function Curve({ metric, runs, looks, view, focus, height = 164, onZoom }
   const with_ = useMemo(() => runs.filter((r) => metric in r.metrics), [runs, metric])
   const points = Math.max(120, Math.min(1000, Math.floor(cells / Math.max(1, with_.length))))
   const ids = useMemo(() => with_.map((r) => r.id), [with_])
-  const query = useQuery(q.histories(ids, metric, points, with_.some((r) => r.status === 'RUNNING')))
+  // Zoomed in, the points of that stretch alone are asked for, so that its detail comes out.
+  const query = useQuery(q.histories(ids, metric, points, with_.some((r) => r.status === 'RUNNING'), view.byTime ? undefined : view.zoom))
   const many = with_.length > 12
   const { x, series } = useMemo(() => {
-    const found = new Map((query.data ?? []).map((s) => [s.run_id, s]))
+    const found = new Map((query.data?.series ?? []).map((s) => [s.run_id, s]))
     const raw = with_.map((r) => {
       const list = found.get(r.id)?.points ?? []
       const begin = Date.parse(r.start_time)
-      return { x: list.map((p) => (view.byTime ? (Date.parse(p.time) - begin) / 1000 : p.step)), y: list.map((p) => p.value) }
+      return { x: list.map((p) => (view.byTime ? (Date.parse(p.time) - begin) / 1000 : p.step)), y: list.map((p) => (typeof p.value === 'number' ? p.value : null)) }
     })
     const smoothed = raw.map((s) => ({ x: s.x, y: ema(s.y, view.smooth) }))
     // What was smoothed away stays behind the line, while the eye can still tell whose it is.
@@ -49,7 +50,7 @@ export function Curve({ metric, runs, looks, view, focus, height = 164, onZoom }
     return { x, series: [...ghosts.map((_, i) => line(with_[i]!, i, true)), ...with_.map((r, i) => line(r, ghosts.length + i, false))] }
   }, [query.data, with_, view.byTime, view.smooth, looks, focus, many])
   const lower = lowerIsBetter(metric)
-  const single = query.data !== undefined && query.data.every((s) => s.points.length < 2)
+  const single = !view.zoom && query.data !== undefined && query.data.series.every((s) => s.points.length < 2)
   if (single && with_.length > 0) return <Bars metric={metric} runs={with_} looks={looks} height={height} note={lower === undefined ? 'one value a run' : `one value a run, ${lower ? 'lower' : 'higher'} is better`} />
   if (query.error && !query.data) return <div style={{ height: height + 18 }}><div className="ctitle">{metric}</div><ErrorBox error={query.error} title="Can't read its points" onRetry={() => void query.refetch()} /></div>
   return (
@@ -64,7 +65,7 @@ export function Curve({ metric, runs, looks, view, focus, height = 164, onZoom }
 /** A metric that was logged once has no curve: its values, the best first where that is known. */
 function Bars({ metric, runs, looks, height, note }: { metric: string; runs: readonly Run[]; looks: ReadonlyMap<string, Look>; height: number; note: string }) {
   const sign = lowerIsBetter(metric) === false ? -1 : 1
-  const sorted = [...runs].filter((r) => typeof r.metrics[metric] === 'number').sort((a, b) => sign * (a.metrics[metric]! - b.metrics[metric]!))
+  const sorted = [...runs].filter((r) => Number.isFinite(r.metrics[metric])).sort((a, b) => sign * (a.metrics[metric]! - b.metrics[metric]!))
   return (
     <div className="min-w-0"><div className="ctitle">{metric} <small>{note}</small></div>
       <div className="overflow-auto pt-1" style={{ height }} tabIndex={0} role="region" aria-label={`${metric}, scrolls`}><BarChart name={metric} rows={sorted.map((r) => ({ label: r.name, value: r.metrics[metric]!, color: looks.get(r.id)?.color ?? 'var(--ref)' }))} /></div>

@@ -120,7 +120,7 @@ export function rowsOf(runs: readonly Run[]): Row[] {
   const metrics = metricKeys(runs).map((key): Row => {
     const digits = decimals(runs.map((r) => r.metrics[key] ?? null))
     const winner = best(runs, key)
-    const cells = runs.map((r) => (digits === 0 && !Number.isInteger(r.metrics[key] ?? 0) ? num(r.metrics[key]) : fixed(r.metrics[key], digits)))
+    const cells = runs.map((r) => (r.metrics[key] !== undefined && digits === 0 && !Number.isInteger(r.metrics[key] ?? 0) ? num(r.metrics[key]) : fixed(r.metrics[key], digits)))
     return { ...row('Metrics', key, cells), best: new Set(cells).size > 1 ? runs.findIndex((r) => r.id === winner?.id) : -1 }
   })
   return [

@@ -25,19 +25,9 @@ function read<T>(key: readonly unknown[], path: string, query?: Query) {
   return queryOptions({ queryKey: query ? [...key, query] : key, queryFn: ({ signal }) => http.get<T>(api + path, { signal, ...(query ? { query } : {}) }) })
 }
 
-async function histories(runs: readonly string[], key: string, maxPoints: number, signal: AbortSignal): Promise<t.MetricSeries[]> {
-  const out: t.MetricSeries[] = new Array<t.MetricSeries>(runs.length)
-  let next = 0
-  const worker = async () => {
-    for (let i = next++; i < runs.length; i = next++) {
-      const id = runs[i]!
-      const { points } = await http.get<t.MetricHistory>(`${api}/runs/${seg(id)}/metric-history`, { signal, query: { key, max_points: maxPoints } })
-      out[i] = { run_id: id, key, points }
-    }
-  }
-  // A browser opens six connections to a server; the rest would only wait.
-  await Promise.all(Array.from({ length: 5 }, worker))
-  return out
+/** JSON has no word for a metric that is not finite; the server writes "NaN" and "Infinity", which are numbers here. */
+export function withNumbers(found: t.RunSearch): t.RunSearch {
+  return { ...found, items: found.items.map((r) => (Object.values(r.metrics).some((v) => typeof v === 'string') ? { ...r, metrics: Object.fromEntries(Object.entries(r.metrics).map(([k, v]) => [k, v === null ? null : Number(v)])) } : r)) }
 }
 
 export const q = {
@@ -63,13 +53,18 @@ export const q = {
   }),
   /** Runs by their ids, whatever experiments they are of; one that is gone is missing from the answer. */
   runsById: (ids: readonly string[], live = false) => queryOptions({
-    queryKey: ['runs', 'by-id', ids], enabled: ids.length > 0, placeholderData: keepPreviousData, refetchInterval: live ? 3_000 : false,
+    queryKey: ['runs', 'by-id', ids], enabled: ids.length > 0, select: withNumbers, placeholderData: keepPreviousData, refetchInterval: live ? 3_000 : false,
     queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { signal, body: { experiment_ids: [], filter: `attributes.run_id IN (${ids.map((id) => `'${id.replaceAll("'", '')}'`).join(', ')})`, page_size: Math.max(1, ids.length) } }),
   }),
-  /** One metric of many runs, each downsampled by the server with its extremes kept. */
-  histories: (runs: readonly string[], key: string, maxPoints: number, live: boolean) => queryOptions({
-    queryKey: ['runs', 'histories', key, maxPoints, runs], placeholderData: keepPreviousData, enabled: runs.length > 0, ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
-    queryFn: ({ signal }) => histories(runs, key, maxPoints, signal),
+  /** The newest runs of an experiment, and how many it has. */
+  newestRuns: (experiment: string, most: number) => queryOptions({
+    queryKey: ['runs', 'newest', experiment, most], select: withNumbers, placeholderData: keepPreviousData, staleTime: 30_000,
+    queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { signal, body: { experiment_ids: [experiment], order_by: ['attributes.start_time DESC'], page_size: most, count_total: true } }),
+  }),
+  /** One metric of many runs (at most 200), each thinned by the server with its extremes kept; `span` asks for the points between two steps alone. */
+  histories: (runs: readonly string[], key: string, maxPoints: number, live: boolean, span?: readonly [number, number]) => queryOptions({
+    queryKey: ['runs', 'histories', key, maxPoints, runs, span], placeholderData: keepPreviousData, enabled: runs.length > 0, ...(live ? { refetchInterval: 3_000 } : { staleTime: 60_000 }),
+    queryFn: ({ signal }) => http.post<{ series: t.MetricSeries[] }>(`${api}/metric-histories`, { signal, body: { runs, keys: [key], max_points: maxPoints, ...(span ? { start_step: Math.floor(span[0]), end_step: Math.ceil(span[1]) } : {}) } }),
   }),
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 

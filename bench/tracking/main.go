@@ -1,0 +1,281 @@
+// Command tracking takes the figures of bench/tracking/RESULTS.md: our server on SQLite and on PostgreSQL, and `mlflow server`, under the
+// same load on the same machine in one run. bench/tracking/run.sh prepares what it needs.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	bin, mlflow, postgres, out string
+	runs, peerRuns, seconds    int
+	huge                       bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.bin, "bin", "bin/modelyard", "the program")
+	flag.StringVar(&o.mlflow, "mlflow", "", "the mlflow command; empty: no peer")
+	flag.StringVar(&o.postgres, "postgres", "", "URL of an empty PostgreSQL database; empty: without")
+	flag.StringVar(&o.out, "out", "bench/tracking/RESULTS.md", "where the results go")
+	flag.IntVar(&o.runs, "runs", 100_000, "runs of the large experiment")
+	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
+	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
+	flag.BoolVar(&o.huge, "huge", false, "measure a million runs and 100 million points too")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// report collects figures by name; each server is a column.
+type report struct {
+	servers []string
+	names   []string
+	cells   map[string]string
+}
+
+func (r *report) set(server, name, format string, args ...any) {
+	if !slices.Contains(r.servers, server) {
+		r.servers = append(r.servers, server)
+	}
+	if !slices.Contains(r.names, name) {
+		r.names = append(r.names, name)
+	}
+	text := fmt.Sprintf(format, args...)
+	r.cells[server+"/"+name] = text
+	fmt.Printf("%-28s %-60s %s\n", server, name, text)
+}
+
+func run(ctx context.Context, o options) error {
+	dir, err := os.MkdirTemp("", "modelyard-bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	flush, err := flushTime(dir)
+	if err != nil {
+		return err
+	}
+	before := machine()
+	r := &report{cells: map[string]string{}}
+	ours := func(name, url string) error {
+		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
+	}
+	if err := ours("Modelyard SQLite", ""); err != nil {
+		return err
+	}
+	if o.postgres != "" {
+		if err := ours("Modelyard PostgreSQL", o.postgres); err != nil {
+			return err
+		}
+	}
+	if o.mlflow != "" {
+		b := &bench{o: o, r: r, name: "MLflow SQLite", peer: true, runs: o.peerRuns, begin: func(data string) (*server, error) { return startPeer(ctx, o.mlflow, data) }}
+		if err := b.all(ctx, filepath.Join(dir, "mlflow")); err != nil {
+			return err
+		}
+	}
+	if o.huge {
+		b := &bench{o: o, r: r, name: "Modelyard SQLite, huge", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
+		if err := b.hugeStore(ctx, filepath.Join(dir, "huge")); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644)
+}
+
+func (r *report) markdown(o options, flush time.Duration, machine string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Results
+
+Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200), without
+other load. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
+
+What is durable when a write is answered: Modelyard on SQLite runs WAL with synchronous=FULL, so each commit is flushed (requests that wait at
+the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default.
+
+Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 and params.lr = '0.1'`, order `metrics.acc DESC`"+`, page of 100. %d s a figure.
+The large experiment has %d runs for Modelyard and %d for MLflow.
+
+| figure |`, time.Now().UTC().Format("2006-01-02"), machine, flush.Round(time.Microsecond), o.seconds, o.runs, o.peerRuns)
+	for _, s := range r.servers {
+		b.WriteString(" " + s + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(r.servers)) + "\n")
+	for _, n := range r.names {
+		b.WriteString("| " + n + " |")
+		for _, s := range r.servers {
+			cell := r.cells[s+"/"+n]
+			if cell == "" {
+				cell = "-"
+			}
+			b.WriteString(" " + cell + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// flushTime is the median time of a 4 KiB append with fdatasync, which is what a commit waits for.
+func flushTime(dir string) (time.Duration, error) {
+	f, err := os.Create(filepath.Join(dir, "flush"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	var took []time.Duration
+	for range 200 {
+		at := time.Now()
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return 0, err
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(at))
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
+
+type server struct {
+	cmd   *exec.Cmd
+	addr  string
+	ready time.Duration
+}
+
+func begin(ctx context.Context, path, addr string, limit time.Duration, cmd *exec.Cmd) (*server, error) {
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	at := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: cmd, addr: addr}
+	for time.Since(at) < limit {
+		if k, err := dial(ctx, addr); err == nil {
+			_, err := k.ask(http.MethodGet, path, "")
+			_ = k.c.Close()
+			if err == nil {
+				s.ready = time.Since(at)
+				return s, nil
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.stop()
+	return nil, errors.New(cmd.Path + " did not become ready")
+}
+
+// stop ends the server and the processes it started, which are its group.
+func (s *server) stop() {
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
+	_ = s.cmd.Wait()
+}
+
+func startOurs(ctx context.Context, bin, data, url string) (*server, error) {
+	addr, err := free(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, bin, "up", "--data-dir", data, "--listen", addr, "-q")
+	cmd.Env = append(os.Environ(), "MODELYARD_LOG_LEVEL=error", "MODELYARD_DATABASE_URL="+url)
+	return begin(ctx, "/readyz", addr, time.Minute, cmd)
+}
+
+func startPeer(ctx context.Context, mlflow, data string) (*server, error) {
+	addr, err := free(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	cmd := exec.CommandContext(ctx, mlflow, "server", "--host", "127.0.0.1", "--port", port, "--backend-store-uri", "sqlite:///"+filepath.Join(data, "mlflow.db"),
+		"--artifacts-destination", filepath.Join(data, "artifacts"))
+	cmd.Stdout = io.Discard
+	return begin(ctx, "/health", addr, 2*time.Minute, cmd)
+}
+
+func free(ctx context.Context) (string, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String(), nil
+}
+
+// memory is the proportional set size of a process group in bytes: what its processes share counts once.
+func (s *server) memory() (total int64) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		stat, err := os.ReadFile(filepath.Join(d, "stat"))
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if f := strings.Fields(rest); len(f) < 3 || f[2] != strconv.Itoa(s.cmd.Process.Pid) {
+			continue
+		}
+		rollup, err := os.ReadFile(filepath.Join(d, "smaps_rollup"))
+		if err != nil {
+			continue
+		}
+		for line := range strings.SplitSeq(string(rollup), "\n") {
+			if v, ok := strings.CutPrefix(line, "Pss:"); ok {
+				kb, _ := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
+				total += kb << 10
+			}
+		}
+	}
+	return total
+}
+
+func machine() string {
+	model := runtime.GOARCH
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.SplitSeq(string(b), "\n") {
+			if _, v, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(line, "model name") {
+				model = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	busy := "unknown"
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		busy = strings.Join(strings.Fields(string(b))[:3], " ")
+	}
+	return fmt.Sprintf("%d cores of %s, %s, load average before %s", runtime.NumCPU(), model, runtime.GOOS, busy)
+}
+
+// field reads a text deep in a JSON answer.
+func field(b []byte, path ...string) string {
+	for _, p := range path {
+		var m map[string]json.RawMessage
+		if json.Unmarshal(b, &m) != nil {
+			return ""
+		}
+		b = m[p]
+	}
+	return strings.Trim(string(b), `"`)
+}
