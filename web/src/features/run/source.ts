@@ -96,7 +96,7 @@ export function useRuns(query: RunsQuery): Rows {
   const here = useMemo(() => [...(shown?.pages ?? [])].sort(([a], [b]) => a - b).flatMap(([, p]) => p.items), [shown])
   const failed = answers.find((a) => a.error)
   return {
-    total: shown?.total ?? 0, here, first: shown?.pages.get(0), see, question: name,
+    total: shown?.total ?? 0, here, first: shown?.pages.get(0), see, question: JSON.stringify([query.experiment, query.filter, query.order]),
     at: (i) => shown?.pages.get(Math.floor(i / pageSize))?.items[i % pageSize],
     stale: shown !== undefined && shown.body !== name, pending: shown === undefined && !failed, error: failed?.error,
     retry: () => { for (const a of answers) if (a.error) void a.refetch() },
