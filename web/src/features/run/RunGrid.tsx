@@ -66,7 +66,8 @@ export function RunGrid(p: Props): ReactNode {
   const order = useMemo(() => ['name', ...columns.filter((c) => p.pinned.has(c)), ...columns.filter((c) => !p.pinned.has(c))], [columns, p.pinned])
   const looks = useMemo(() => order.map((id) => columnLook(id, rows.here, p.bar && id === `m:${p.bar.metric}` ? p.bar.better : undefined)), [order, rows.here, p.bar])
   const [drag, setDrag] = useState<{ id: string; width: number } | undefined>()
-  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? usualWidth(id)))
+  const needed = new Map(looks.map((l) => [l.id, l.width ?? 0]))
+  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0)))
   const lefts = new Map<string, number>()
   let left = checkWidth
   for (const id of order) {
