@@ -148,7 +148,7 @@ func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
 		value = CASE WHEN `+isNewer+` THEN excluded.value ELSE metric_latest.value END,
 		low = CASE WHEN excluded.low < metric_latest.low THEN excluded.low ELSE metric_latest.low END,
 		high = CASE WHEN excluded.high > metric_latest.high THEN excluded.high ELSE metric_latest.high END
-		RETURNING seq, loose, value`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n, nullNaN(s.low), nullNaN(s.high)).Scan(&seq, &loose, &last)
+		RETURNING seq, loose, value`, r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), looseOf(s.n), nullNaN(s.low), nullNaN(s.high)).Scan(&seq, &loose, &last)
 	if err != nil {
 		return err
 	}
@@ -160,6 +160,14 @@ func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
 		return nil
 	}
 	return st.mergeChunks(tx, r, s.key, seq)
+}
+
+// looseOf is how many points of a new chunk wait to be merged: a large one, of an import, stays as it is.
+func looseOf(n int) int {
+	if n >= chunkTarget {
+		return 0
+	}
+	return n
 }
 
 // mergeChunks writes the chunks of a key that are smaller than chunkTarget as one.
