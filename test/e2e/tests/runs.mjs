@@ -37,6 +37,8 @@ test('runs: columns are chosen by name, kept in the address and in a saved view'
   await page.getByRole('button', { name: 'Views' }).click()
   await page.getByRole('menuitemradio', { name: 'By team' }).click()
   await page.getByRole('columnheader', { name: /team/ }).waitFor()
+  await page.getByRole('menu').waitFor({ state: 'detached' })
+  await settled(page)
   assert.deepEqual(await accessibility(page), [])
   await shot(page, 'runs-view')
 }))

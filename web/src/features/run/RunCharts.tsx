@@ -31,7 +31,7 @@ export function RunCharts({ run: r, view, main, find, onFind }: { run: Run; view
 function Group({ name, keys, alone, run: r, view }: { name: string; keys: readonly string[]; alone: boolean; run: Run; view: CurveView }) {
   const [open, setOpen] = useState(true)
   const title = name === '' ? 'Metrics' : name === 'system' ? 'System metrics' : name
-  if (alone && name !== 'system') return <Charts keys={keys} run={r} view={view} />
+  if (alone && name !== 'system') return <Charts keys={keys} run={r} view={view} large />
   return (
     <section aria-label={title}>
       <button type="button" className="flex items-center gap-1.5 h-7 mb-1.5 font-semibold" aria-expanded={open} onClick={() => setOpen(!open)}><ChevronRight size={14} style={{ rotate: open ? '90deg' : '0deg' }} />{title}<span className="text-3 font-normal text-sm">{keys.length}</span></button>
@@ -41,7 +41,7 @@ function Group({ name, keys, alone, run: r, view }: { name: string; keys: readon
 }
 
 /** A metric that has one point is a figure and no curve. */
-function Charts({ keys, run: r, view }: { keys: readonly string[]; run: Run; view: CurveView }) {
+function Charts({ keys, run: r, view, large }: { keys: readonly string[]; run: Run; view: CurveView; large?: boolean }) {
   const [most, setMost] = useState(atFirst)
   const asked = keys.slice(0, most)
   const histories = useQueries({ queries: asked.map((k) => q.metric(r.id, k, r.status === 'RUNNING')) })
@@ -57,8 +57,8 @@ function Charts({ keys, run: r, view }: { keys: readonly string[]; run: Run; vie
   return (
     <>
       {curves.length > 0 && (
-        <div className={`grid gap-3.5 ${curves.length === 1 ? '' : curves.length < 5 ? 'sheet:grid-cols-2' : 'cols:grid-cols-3 sheet:grid-cols-2'}`}>
-          {curves.map((k) => <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={curves.length === 1 ? 260 : curves.length < 5 ? 180 : 132} sync={`run-${r.id}`} right={<b className="text-1 text-sm">{num(r.metrics[k])}</b>} /></section>)}
+        <div className={`grid gap-3.5 ${large && curves.length === 1 ? '' : curves.length < 5 && curves.length !== 3 ? 'sheet:grid-cols-2' : 'cols:grid-cols-3 sheet:grid-cols-2'}`}>
+          {curves.map((k) => <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={large && curves.length === 1 ? 260 : large && curves.length < 5 ? 180 : 140} sync={`run-${r.id}`} right={<b className="text-1 text-sm">{num(r.metrics[k])}</b>} /></section>)}
         </div>
       )}
       {figures.length > 0 && (

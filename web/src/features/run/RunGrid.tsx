@@ -66,7 +66,8 @@ export function RunGrid(p: Props): ReactNode {
   const order = useMemo(() => ['name', ...columns.filter((c) => p.pinned.has(c)), ...columns.filter((c) => !p.pinned.has(c))], [columns, p.pinned])
   const looks = useMemo(() => order.map((id) => columnLook(id, rows.here, p.bar && id === `m:${p.bar.metric}` ? p.bar.better : undefined)), [order, rows.here, p.bar])
   const [drag, setDrag] = useState<{ id: string; width: number } | undefined>()
-  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? usualWidth(id)))
+  const needed = new Map(looks.map((l) => [l.id, l.width ?? 0]))
+  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0)))
   const lefts = new Map<string, number>()
   let left = checkWidth
   for (const id of order) {
@@ -110,7 +111,7 @@ export function RunGrid(p: Props): ReactNode {
     { keys: 'g g', label: 'First run', run: () => focusRow(0) },
   ], rows.total > 0)
   // A new question begins at its first row.
-  const question = `${p.sort?.id}${p.sort?.desc}${rows.first?.items[0]?.experiment_id}`
+  const { question } = rows
   useEffect(() => {
     scroller.current?.scrollTo({ top: 0 })
     setAt(-1)

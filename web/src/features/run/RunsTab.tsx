@@ -257,7 +257,7 @@ function GroupMenu({ keys, by, onChange }: { keys: Keys; by: readonly string[]; 
 }
 
 function GroupLine({ by, onClear }: { by: readonly string[]; onClear: () => void }) {
-  return <div className="px-6 pb-2 text-sm text-2 flex items-center gap-2">Grouped by <b className="text-1">{by.map(title).join(', ')}</b>. A row opens its runs.<button type="button" className="btn s ghost" onClick={onClear}>No groups</button></div>
+  return <div className="px-6 pb-2 text-sm text-2 flex items-center gap-2"><span>Grouped by <b className="text-1">{by.map(title).join(', ')}</b>. A row opens its runs.</span><button type="button" className="btn s ghost" onClick={onClear}>No groups</button></div>
 }
 
 const densities: readonly { value: Density; label: string }[] = [{ value: 'dense', label: 'Dense rows' }, { value: 'usual', label: 'Usual rows' }, { value: 'roomy', label: 'Roomy rows' }]

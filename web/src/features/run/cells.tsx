@@ -18,6 +18,8 @@ export interface ColumnLook {
   digits: number
   /** Draws a bar: how far a value is from the worst to the best at hand. */
   bar?: (v: number) => number
+  /** What the words of the runs at hand need, in pixels. */
+  width?: number
 }
 
 /** How a column is printed, from the runs at hand. `bar` is the better direction of the metric that the page is about. */
@@ -36,8 +38,14 @@ export function columnLook(id: string, runs: readonly Run[], bar?: 'low' | 'high
     if (!(to > from)) return base
     return { ...base, bar: (v) => Math.max(0.02, Math.min(1, bar === 'low' ? (to - v) / (to - from) : (v - from) / (to - from))) }
   }
-  if (c?.kind === 'param') return { id, num: runs.length > 0 && runs.every((r) => r.params[c.key] === undefined || (r.params[c.key] !== '' && Number.isFinite(Number(r.params[c.key])))), digits: 0 }
+  if (c?.kind === 'tag') return { id, num: false, digits: 0, width: wordWidth(runs.map((r) => r.tags[c.key])) }
+  if (c?.kind === 'param') return { id, width: wordWidth(runs.map((r) => r.params[c.key])), num: runs.length > 0 && runs.every((r) => r.params[c.key] === undefined || (r.params[c.key] !== '' && Number.isFinite(Number(r.params[c.key])))), digits: 0 }
   return { id, num: id === 'took', digits: 0 }
+}
+
+/** Room for the longest word, up to a bound; the rest is cut and told on hover. */
+function wordWidth(values: readonly (string | undefined)[]): number {
+  return Math.min(168, Math.max(0, ...values.map((v) => v?.length ?? 0)) * 7.3 + 24)
 }
 
 export function Cell({ look: l, run: r, curve, color, best }: { look: ColumnLook; run: Run; curve?: readonly (number | null)[] | undefined; color?: string | undefined; best?: boolean | undefined }): ReactNode {

@@ -75,6 +75,6 @@ export function byPrefix(keys: readonly string[]): { name: string; keys: string[
     const name = key.includes('/') ? key.slice(0, key.indexOf('/')) : ''
     groups.set(name, [...(groups.get(name) ?? []), key])
   }
-  const rank = (name: string) => (name === '' ? 0 : name === 'system' ? 2 : 1)
+  const rank = (name: string) => (name === '' ? 0 : name === 'system' ? 3 : /^(val|valid|validation|test|eval)/i.test(name) ? 1 : 2)
   return [...groups].map(([name, of]) => ({ name, keys: of })).sort((a, b) => rank(a.name) - rank(b.name))
 }

@@ -52,6 +52,8 @@ export interface Rows {
   /** How long the first page took, in milliseconds. */
   took: number | undefined
   see: (from: number, to: number) => void
+  /** Tells one search from another. */
+  question: string
 }
 
 interface Shown {
@@ -94,7 +96,7 @@ export function useRuns(query: RunsQuery): Rows {
   const here = useMemo(() => [...(shown?.pages ?? [])].sort(([a], [b]) => a - b).flatMap(([, p]) => p.items), [shown])
   const failed = answers.find((a) => a.error)
   return {
-    total: shown?.total ?? 0, here, first: shown?.pages.get(0), see,
+    total: shown?.total ?? 0, here, first: shown?.pages.get(0), see, question: JSON.stringify([query.experiment, query.filter, query.order]),
     at: (i) => shown?.pages.get(Math.floor(i / pageSize))?.items[i % pageSize],
     stale: shown !== undefined && shown.body !== name, pending: shown === undefined && !failed, error: failed?.error,
     retry: () => { for (const a of answers) if (a.error) void a.refetch() },

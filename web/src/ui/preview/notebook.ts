@@ -79,7 +79,9 @@ const mostRows = 200
 
 /** The first table of some HTML, as text: what pandas shows of a frame. Parsed apart from the page, so nothing of it runs or loads. */
 export function tableOf(html: string): TableData | undefined {
-  const table = new DOMParser().parseFromString(html, 'text/html').querySelector('table')
+  // Handlers would not run in there, but the browser reports each as refused.
+  const quiet = html.replace(/<[^>]*>/g, (tag) => tag.replace(/\son[a-z]+\s*=/gi, ' data-off='))
+  const table = new DOMParser().parseFromString(quiet, 'text/html').querySelector('table')
   if (!table) return undefined
   const lines = [...table.querySelectorAll('tr')].map((tr) => [...tr.querySelectorAll('th,td')].map((c) => c.textContent?.trim() ?? ''))
   const [head, ...rows] = lines
