@@ -6,7 +6,7 @@ import { Go } from '@/ui/Go'
 import { JsonView } from '@/ui/JsonView'
 import { KeyValues } from '@/ui/Panel'
 import { Pill, Tag } from '@/ui/Status'
-import type { Attribute, Span } from './api'
+import type { Attribute } from './api'
 import type { Row } from './tree'
 
 /** One span: what went in, what came out, what happened. */
