@@ -122,8 +122,11 @@ def test_limits(client, experiment):
     client.log_param(rid, "long", "x" * 6000)
     client.set_tag(rid, "long", "x" * 8000)
     client.log_metric(rid, "m" * 250, 1)
+    client.log_param(rid, "longer", "x" * 6001)  # cut off, as MLflow does
+    client.set_tag(rid, "longer", "y" * 8001)
+    got = client.get_run(rid).data
+    assert got.params["longer"] == "x" * 6000 and got.tags["longer"] == "y" * 8000
     for call in [
-        lambda: client.log_param(rid, "longer", "x" * 6001),
         lambda: client.log_metric(rid, "m" * 251, 1),
         lambda: client.log_metric(rid, "../up", 1),
         lambda: client.log_param(rid, "", 1),

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/modelyard/modelyard/internal/infer"
 	"github.com/modelyard/modelyard/internal/infer/probe"
@@ -30,7 +31,8 @@ func (s *Server) serve(models *registry.Service) (plane, error) {
 		return plane{}, err
 	}
 	routes := routing.New(routing.Deps{DB: f.db, Events: f.events, Clock: f.clock, Registry: models})
-	log := predlog.New(predlog.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Files: f.files, Clock: f.clock, Log: f.log.With("component", "predlog"), Metrics: f.metrics, DataDir: f.cfg.DataDir})
+	log := predlog.New(predlog.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Files: f.files, Clock: f.clock, Log: f.log.With("component", "predlog"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
+		KeepRaw: time.Duration(f.cfg.RawLogDays) * 24 * time.Hour})
 	ends := serving.New(serving.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "serving"), Metrics: f.metrics, DataDir: f.cfg.DataDir,
 		Registry: models, Routing: routes, Predlog: log, Infer: runtimes})
 	routes.Routes(f.router)

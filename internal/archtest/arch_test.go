@@ -106,6 +106,8 @@ func TestImportTable(t *testing.T) {
 				t.Errorf("%s imports %s: the table does not allow %s -> %s", p.ImportPath, imp, from, to)
 			case from == "platform" && to != "platform":
 				t.Errorf("%s imports %s: platform knows no product nouns", p.ImportPath, imp)
+			case from == "transfer" && to != "platform":
+				t.Errorf("%s imports %s: transfer talks to servers, through the client alone", p.ImportPath, imp)
 			case from == "num":
 				t.Errorf("%s imports %s: num is pure numerics", p.ImportPath, imp)
 			case from == "table" && to != "num" && to != "platform":

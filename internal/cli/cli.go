@@ -19,6 +19,7 @@ import (
 	"github.com/modelyard/modelyard/internal/cli/demo"
 	"github.com/modelyard/modelyard/internal/cli/doctor"
 	"github.com/modelyard/modelyard/internal/cli/endpoint"
+	"github.com/modelyard/modelyard/internal/cli/evalset"
 	"github.com/modelyard/modelyard/internal/cli/event"
 	"github.com/modelyard/modelyard/internal/cli/experiment"
 	"github.com/modelyard/modelyard/internal/cli/gate"
@@ -98,7 +99,7 @@ Start with:
 	}
 	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), doctor.New(f), runtime.New(f), migrate.New(f), backup.New(f), restore.New(f), config.New(f),
 		transfer.Import(f), transfer.Export(f))
-	add("noun", dataset.New(f), experiment.New(f), run.New(f), trace.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
+	add("noun", dataset.New(f), experiment.New(f), run.New(f), trace.New(f), evalset.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
 		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f), trash.New(f))
 	root.AddCommand(version(f), exitCodes())
 	unknown(root)

@@ -150,6 +150,12 @@ func TestSearch(t *testing.T) {
 				}
 			}
 		}
+		if err := s.experimentPurged(ctx, events.Event{Resource: events.Resource{Kind: "experiment", ID: "7"}}); err != nil {
+			t.Fatal(err)
+		}
+		if ds, _, err := s.Search(ctx, Query{ExperimentIDs: []string{"7"}}); err != nil || len(ds) != 0 {
+			t.Errorf("%v %v", ds, err)
+		}
 		for _, q := range []Query{{Filter: "size = 'x'"}, {OrderBy: []string{"tags.x"}}, {PageToken: "!"}, {ExperimentIDs: []string{"\x00"}}, {Filter: "name = '\x00'"}} {
 			if _, _, err := s.Search(ctx, q); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%+v: %v", q, err)

@@ -1,5 +1,12 @@
 package evalset
 
+import (
+	"context"
+
+	"github.com/modelyard/modelyard/internal/platform/db"
+	"github.com/modelyard/modelyard/internal/platform/events"
+)
+
 // The events that evaluation datasets publish.
 const (
 	EventCreated = "evalset.created"
@@ -18,4 +25,13 @@ type changed struct {
 	Inserted int    `json:"inserted,omitempty"`
 	Updated  int    `json:"updated,omitempty"`
 	Deleted  int64  `json:"deleted,omitempty"`
+}
+
+// Subscribe registers what evaluation datasets hear: they leave an experiment that goes for good, and stay themselves.
+func (s *Service) Subscribe() {
+	s.d.Events.Listen(events.Listener{Name: "evalset.experiment_purged", Types: []string{"tracking.experiment.purged"}, Handle: s.experimentPurged})
+}
+
+func (s *Service) experimentPurged(ctx context.Context, e events.Event) error {
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error { return leaveExperiment(tx, e.Resource.ID) })
 }

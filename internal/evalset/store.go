@@ -123,6 +123,11 @@ func removeExperiment(tx *db.Tx, id, experiment string) error {
 	return err
 }
 
+func leaveExperiment(tx *db.Tx, experiment string) error {
+	_, err := tx.Exec("DELETE FROM evalset_experiment WHERE experiment_id = ?", experiment)
+	return err
+}
+
 func countExperiments(tx *db.Tx, id string) (n int, err error) {
 	err = tx.QueryRow("SELECT count(*) FROM evalset_experiment WHERE evalset_id = ?", id).Scan(&n)
 	return n, err

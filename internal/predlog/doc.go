@@ -2,7 +2,8 @@
 // turned out to be true.
 //
 // It owns DataDir/predictions (append-only segments) and the tables predlog_label (the newest label of each prediction),
-// predlog_archive (hours sealed to Parquet in the blob store) and predlog_state. It publishes predlog.log.failed and predlog.log.recovered.
+// predlog_archive (hours sealed to Parquet in the blob store) and predlog_state. It publishes predlog.log.failed, predlog.log.recovered
+// and predlog.raw.removed.
 //
 // One log per process holds all endpoints, so thousands of endpoints need one open file. A segment ends at 64 MiB or with the hour;
 // it is a header and frames: length, CRC32C, type, stream number, time of the write, body. A stream frame names an endpoint, a version

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"time"
@@ -101,6 +103,9 @@ func (s *Service) layout(ctx context.Context, f Filter) (inputs, outputs []Field
 			break
 		}
 		v, err := s.look(g, f.Endpoint)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // retention removed it
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -120,6 +120,9 @@ func (r *reader) walk(ctx context.Context, endpoint string, from position, visit
 			return at, err
 		}
 		next, stop, err := r.walkSegment(ctx, g, v, endpoint, at, visit)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // retention removed it meanwhile
+		}
 		if err != nil || stop {
 			return next, err
 		}
@@ -413,6 +416,10 @@ func (s *Service) Find(ctx context.Context, predictionID string) ([]Record, erro
 	out, err := f.find(ctx, "", id)
 	if err == nil && len(out) == 0 {
 		err = errs.NotFoundf("predlog.find", "no prediction %s", predictionID)
+		if first := s.oldest(); !first.IsZero() && id.Time().Before(first) && s.d.KeepRaw > 0 {
+			err = errs.NotFoundf("predlog.find", "prediction %s is older than the raw log, which begins at %s", predictionID, first.Format(time.RFC3339)).
+				WithHint("if it was made, its hour is kept as a Parquet file: GET /api/v1/endpoints/<name>/predictions/archives")
+		}
 	}
 	return out, err
 }

@@ -37,6 +37,7 @@ type Deps struct {
 
 	SegmentBytes int64         // a segment ends at this size; default 64 MiB
 	LabelWindow  time.Duration // labels that come later than this after their prediction are marked late; default 30 days
+	KeepRaw      time.Duration // how long raw segments are kept once they are sealed to Parquet; 0: for ever
 }
 
 // Handler takes entries in the order of the log. next is where to go on; store it with what was made of the entries. Its error ends the
@@ -52,15 +53,16 @@ type Service struct {
 	keys    *keyIndex
 	buffers sync.Pool
 
-	waiting  atomic.Int64 // followers that wait now
-	waitMu   sync.Mutex
-	waiters  map[string]chan struct{} // closed when the endpoint's log grows
-	labeling inflight
-	cache    indexCache
-	opened   Cursor   // the end of the log at Start
-	labels   sync.Map // endpoint -> *Stream that takes its labels
-	failing  bool     // only Run touches it
-	untold   []notice // only Run touches it
+	waiting    atomic.Int64 // followers that wait now
+	waitMu     sync.Mutex
+	waiters    map[string]chan struct{} // closed when the endpoint's log grows
+	labeling   inflight
+	cache      indexCache
+	opened     Cursor   // the end of the log at Start
+	labels     sync.Map // endpoint -> *Stream that takes its labels
+	failing    bool     // only Run touches it
+	unretained int64    // an hour whose raw log could not be removed; only Run touches it
+	untold     []notice // only Run touches it
 }
 
 // New makes the service; Start opens the log.
@@ -71,7 +73,7 @@ func New(d Deps) *Service {
 	if d.LabelWindow == 0 {
 		d.LabelWindow = 30 * 24 * time.Hour
 	}
-	s := &Service{d: d, metrics: newMetrics(d.Metrics), stats: newLiveStats(), keys: newKeyIndex(), waiters: map[string]chan struct{}{}}
+	s := &Service{d: d, unretained: -1, metrics: newMetrics(d.Metrics), stats: newLiveStats(), keys: newKeyIndex(), waiters: map[string]chan struct{}{}}
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	return s
 }
@@ -120,6 +122,9 @@ func (s *Service) Run(ctx context.Context) error {
 			s.moveLabelCursor(ctx)
 			if err := s.seal(ctx); err != nil && ctx.Err() == nil {
 				s.d.Log.Warn("cannot seal an hour of predictions to the blob store", "error", err)
+			}
+			if err := s.retain(ctx); err != nil && ctx.Err() == nil {
+				s.d.Log.Warn("cannot remove the raw log of a sealed hour", "error", err)
 			}
 		}
 	}

@@ -1,9 +1,25 @@
 package trace
 
+import (
+	"context"
+
+	"github.com/modelyard/modelyard/internal/platform/events"
+)
+
 // EventDeleted tells that traces of an experiment were deleted for good.
 const EventDeleted = "trace.deleted"
 
 type deleted struct {
 	ExperimentID string `json:"experiment_id"`
 	Traces       int    `json:"traces"`
+}
+
+// Subscribe registers what traces hear: with an experiment that goes for good, its traces go.
+func (s *Service) Subscribe() {
+	s.d.Events.Listen(events.Listener{Name: "trace.experiment_purged", Types: []string{"tracking.experiment.purged"}, Handle: s.experimentPurged})
+}
+
+func (s *Service) experimentPurged(ctx context.Context, e events.Event) error {
+	_, err := s.Purge(ctx, e.Resource.ID)
+	return err
 }

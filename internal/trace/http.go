@@ -164,6 +164,7 @@ type searchIn struct {
 	Body struct {
 		ExperimentIDs []string `json:"experiment_ids"`
 		Filter        string   `json:"filter,omitempty" doc:"for example trace.status = 'ERROR' and feedback.score > 0.5"`
+		State         State    `json:"state,omitempty" enum:"OK,ERROR,IN_PROGRESS,STATE_UNSPECIFIED" doc:"Only traces in this state"`
 		OrderBy       []string `json:"order_by,omitempty" doc:"timestamp_ms, execution_time_ms, status, name and the like, with ASC or DESC"`
 		PageSize      int      `json:"page_size,omitempty" minimum:"0" maximum:"500"`
 		PageToken     string   `json:"page_token,omitempty"`
@@ -176,7 +177,7 @@ type viewList struct {
 }
 
 func (s *Service) searchHTTP(ctx context.Context, in *searchIn) (*viewList, error) {
-	ts, next, err := s.Search(ctx, Query{ExperimentIDs: in.Body.ExperimentIDs, Filter: in.Body.Filter, OrderBy: in.Body.OrderBy, Limit: in.Body.PageSize, PageToken: in.Body.PageToken})
+	ts, next, err := s.Search(ctx, Query{ExperimentIDs: in.Body.ExperimentIDs, Filter: in.Body.Filter, State: in.Body.State, OrderBy: in.Body.OrderBy, Limit: in.Body.PageSize, PageToken: in.Body.PageToken})
 	out := &viewList{Items: make([]View, len(ts)), Next: next}
 	for i := range ts {
 		out.Items[i] = view(&ts[i])

@@ -21,6 +21,7 @@ import (
 type Query struct {
 	ExperimentIDs []string
 	Filter        string
+	State         State // "" for all
 	OrderBy       []string
 	Limit         int // 1 to MaxPage; 0: DefaultPage
 	PageToken     string
@@ -117,6 +118,13 @@ func (s *Service) plan(q Query) (*plan, error) {
 	p := &plan{tree: tree, where: "experiment_id IN (" + db.Placeholders(len(experiments)) + ")", args: anys(experiments)}
 	if len(experiments) == 0 {
 		p.where = "1 = 0"
+	}
+	if q.State != "" {
+		if !q.State.Valid() {
+			return nil, errs.Invalidf("trace.search", "there is no state %.40q", string(q.State)).WithField("state", "expected OK, ERROR, IN_PROGRESS or STATE_UNSPECIFIED")
+		}
+		p.where += " AND state = ?"
+		p.args = append(p.args, string(q.State))
 	}
 	for _, o := range orders {
 		p.keys = append(p.keys, s.sortKeys(o.Ref.Key, o.Desc)...)

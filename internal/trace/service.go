@@ -52,7 +52,7 @@ func New(d Deps) *Service {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d: d, st: store{d.DB}, metrics: newMetrics(d.Metrics), waiting: waiting{on: map[string]chan struct{}{}}}
+	return &Service{d: d, st: store{d.DB, &packer{}}, metrics: newMetrics(d.Metrics), waiting: waiting{on: map[string]chan struct{}{}}}
 }
 
 // Start tells of a whole trace, usually at its end. What it says wins over what the spans say; tags and metadata are merged.
@@ -205,8 +205,8 @@ func (s *Service) Whole(ctx context.Context, id string, partial bool) (Trace, []
 // Many finds traces without their spans, in the order of the ids; unknown ones, and those of other experiments when some are given, are
 // left out.
 func (s *Service) Many(ctx context.Context, ids, experiments []string) ([]Trace, error) {
-	if len(ids) > MaxBatch {
-		return nil, errs.Invalidf("trace.batch", "a batch takes at most %d traces, got %d", MaxBatch, len(ids)).WithField("trace_ids", "expected fewer ids")
+	if len(ids) > MaxInfos {
+		return nil, errs.Invalidf("trace.batch", "a batch takes at most %d traces, got %d", MaxInfos, len(ids)).WithField("trace_ids", "expected fewer ids")
 	}
 	ts, err := s.st.many(ctx, ids)
 	if err != nil {
@@ -469,7 +469,7 @@ func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
 	}
 }
 
-// Purge removes every trace of an experiment; the trash calls it when an experiment goes for good.
+// Purge removes every trace of an experiment that goes for good. Doing it again does nothing.
 func (s *Service) Purge(ctx context.Context, experimentID string) (int64, error) {
 	end := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	return s.Delete(ctx, Deletion{ExperimentID: experimentID, Before: &end})

@@ -43,7 +43,7 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 		return Added{}, errs.Invalidf("trace.spans", "a call takes spans of at most %d traces, got %d", MaxTracesPerCall, len(batches)).WithHint("export smaller batches")
 	}
 	var first Added
-	kept := make([]SpanBatch, 0, len(batches))
+	kept := make([]packed, 0, len(batches))
 	for _, b := range batches {
 		var c errs.Collector
 		checkID(&c, "trace_id", b.TraceID)
@@ -61,16 +61,21 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 			ok = append(ok, b.Spans[i])
 		}
 		b.Spans = merge(ok)
-		if len(b.Spans) > 0 {
-			kept = append(kept, b)
+		if len(b.Spans) == 0 {
+			continue
 		}
+		p, err := s.packBatch(b)
+		if err != nil {
+			return Added{}, err
+		}
+		kept = append(kept, p)
 	}
-	slices.SortFunc(kept, func(a, b SpanBatch) int { return strings.Compare(a.TraceID, b.TraceID) }) // one order for all writers
+	slices.SortFunc(kept, func(a, b packed) int { return strings.Compare(a.TraceID, b.TraceID) }) // one order for all writers
 	out := first
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		out = first
 		for _, b := range kept {
-			if err := addBatch(tx, experimentID, b); errs.Is(err, errs.Exhausted) {
+			if err := s.addBatch(tx, experimentID, b); errs.Is(err, errs.Exhausted) {
 				out.reject(len(b.Spans), err)
 			} else if err != nil {
 				return err
@@ -91,8 +96,27 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 	return out, nil
 }
 
+// packed is a batch made ready before the transaction, which others wait for.
+type packed struct {
+	SpanBatch
+	block []byte
+	size  int64 // bytes before packing
+}
+
+func (s *Service) packBatch(b SpanBatch) (packed, error) {
+	raw, err := json.Marshal(b.Spans)
+	if err != nil {
+		return packed{}, errs.E(errs.Invalid, "trace.spans", "the spans cannot be encoded", err)
+	}
+	block, err := s.st.pack.pack(raw)
+	if err != nil {
+		return packed{}, errs.E(errs.Internal, "trace.spans", "the spans cannot be packed", err)
+	}
+	return packed{b, block, int64(len(raw))}, nil
+}
+
 // addBatch adds spans of one trace. Exhausted when the trace is full.
-func addBatch(tx *db.Tx, experimentID string, b SpanBatch) error {
+func (s *Service) addBatch(tx *db.Tx, experimentID string, b packed) error {
 	t, err := find(tx, b.TraceID)
 	if err != nil {
 		return err
@@ -101,22 +125,18 @@ func addBatch(tx *db.Tx, experimentID string, b SpanBatch) error {
 		t = &Trace{ID: b.TraceID, ExperimentID: experimentID, State: StateInProgress, Tags: map[string]string{}, Metadata: map[string]string{MetaSchema: "3"}}
 		t.Tags[TagArtifacts] = ArtifactURI(experimentID, t.ID)
 	}
-	raw, err := json.Marshal(b.Spans)
-	if err != nil {
-		return errs.E(errs.Invalid, "trace.spans", "the spans cannot be encoded", err)
-	}
-	if t.SpanCount+len(b.Spans) > MaxSpansPerTrace || t.bytes+int64(len(raw)) > MaxTraceBytes {
+	if t.SpanCount+len(b.Spans) > MaxSpansPerTrace || t.bytes+b.size > MaxTraceBytes {
 		return errs.E(errs.Exhausted, "trace.spans", "the trace is full", nil).WithHint("a trace takes at most %d spans and %d MiB", MaxSpansPerTrace, MaxTraceBytes>>20)
 	}
-	t.bytes += int64(len(raw))
+	t.bytes += b.size
 	t.SpanCount += len(b.Spans)
 	t.shapes.add(b.Spans)
-	t.learn(b)
-	if err := appendSpans(tx, t.ID, b.Spans); err != nil {
+	t.learn(b.SpanBatch)
+	if err := s.st.appendSpans(tx, t.ID, b.Spans, b.block); err != nil {
 		return err
 	}
 	if t.usageFrom(b.Spans) {
-		all, err := spansOf(tx, t.ID)
+		all, err := s.st.spansOf(tx, t.ID)
 		if err != nil {
 			return err
 		}

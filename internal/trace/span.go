@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -168,30 +169,62 @@ func (s *Span) tidy() {
 	s.Name, s.Message = clean(s.Name), clean(s.Message)
 }
 
-// encodeSpans makes a block: a format byte, then deflated JSON.
-func encodeSpans(spans []Span) ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte(1)
-	z, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err != nil {
+// packer makes blocks of spans and reads them. It keeps the compressors, which are dear to make, for the next block. Safe for concurrent
+// use.
+type packer struct{ writers, readers sync.Pool }
+
+// The formats of blocks, in their first byte.
+const (
+	plainBlock    = 0 // JSON
+	deflatedBlock = 1
+
+	packFrom = 600 // bytes; smaller blocks are not worth a compressor
+)
+
+// pack makes a block of spans that are JSON already.
+func (p *packer) pack(spans []byte) ([]byte, error) {
+	if len(spans) < packFrom {
+		return append([]byte{plainBlock}, spans...), nil
+	}
+	b := bytes.NewBuffer(make([]byte, 0, len(spans)/2))
+	b.WriteByte(deflatedBlock)
+	z, ok := p.writers.Get().(*flate.Writer)
+	if ok {
+		z.Reset(b)
+	} else {
+		var err error
+		if z, err = flate.NewWriter(b, flate.BestSpeed); err != nil {
+			return nil, err
+		}
+	}
+	defer p.writers.Put(z)
+	if _, err := z.Write(spans); err != nil {
 		return nil, err
 	}
-	enc := json.NewEncoder(z)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(spans); err != nil {
-		return nil, err
-	}
-	err = z.Close()
+	err := z.Close()
 	return b.Bytes(), err
 }
 
-func decodeSpans(block []byte) ([]Span, error) {
-	if len(block) == 0 || block[0] != 1 {
+func (p *packer) unpack(block []byte) ([]Span, error) {
+	if len(block) == 0 || block[0] > deflatedBlock {
 		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans has an unknown format", nil)
 	}
-	raw, err := io.ReadAll(flate.NewReader(bytes.NewReader(block[1:])))
-	if err != nil {
-		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
+	raw := block[1:]
+	if block[0] == deflatedBlock {
+		in := bytes.NewReader(raw)
+		z, ok := p.readers.Get().(io.ReadCloser)
+		if r, can := z.(flate.Resetter); ok && can {
+			if err := r.Reset(in, nil); err != nil {
+				return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
+			}
+		} else {
+			z = flate.NewReader(in)
+		}
+		defer p.readers.Put(z)
+		var err error
+		if raw, err = io.ReadAll(z); err != nil {
+			return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
+		}
 	}
 	var spans []Span
 	if err := json.Unmarshal(raw, &spans); err != nil {

@@ -14,7 +14,10 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-type store struct{ db *db.DB }
+type store struct {
+	db   *db.DB
+	pack *packer
+}
 
 const columns = `id, experiment_id, started_at, duration_us, state, name, client_request_id, request_preview, response_preview, tags, metadata, shapes,
 	span_count, span_bytes, finalized`
@@ -198,14 +201,14 @@ func blocks(q queryer, id string) ([]block, error) {
 	return out, rows.Err()
 }
 
-func spansOf(q queryer, id string) ([]Span, error) {
+func (s store) spansOf(q queryer, id string) ([]Span, error) {
 	bs, err := blocks(q, id)
 	if err != nil {
 		return nil, err
 	}
 	parts := make([][]Span, len(bs))
 	for i, b := range bs {
-		if parts[i], err = decodeSpans(b.data); err != nil {
+		if parts[i], err = s.pack.unpack(b.data); err != nil {
 			return nil, err
 		}
 	}
@@ -213,7 +216,7 @@ func spansOf(q queryer, id string) ([]Span, error) {
 }
 
 func (s store) spans(ctx context.Context, id string) ([]Span, error) {
-	return spansOf(reader{ctx, s.db}, id)
+	return s.spansOf(reader{ctx, s.db}, id)
 }
 
 const (
@@ -222,8 +225,8 @@ const (
 )
 
 // appendSpans adds a block and, when there are many small ones, puts those together, so that a trace that came span by span is not read
-// span by span.
-func appendSpans(tx *db.Tx, id string, spans []Span) error {
+// span by span. block is the spans, packed.
+func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block []byte) error {
 	rows, err := tx.Query("SELECT seq, n FROM trace_spans WHERE trace_id = ? ORDER BY seq", id)
 	if err != nil {
 		return err
@@ -254,7 +257,7 @@ func appendSpans(tx *db.Tx, id string, spans []Span) error {
 			if b.n >= smallBlock {
 				continue
 			}
-			p, err := decodeSpans(b.data)
+			p, err := s.pack.unpack(b.data)
 			if err != nil {
 				return err
 			}
@@ -265,12 +268,15 @@ func appendSpans(tx *db.Tx, id string, spans []Span) error {
 		if _, err := tx.Exec("DELETE FROM trace_spans WHERE trace_id = ? AND seq IN ("+db.Placeholders(len(small))+")", args...); err != nil {
 			return err
 		}
+		raw, err := json.Marshal(spans)
+		if err == nil {
+			block, err = s.pack.pack(raw)
+		}
+		if err != nil {
+			return errs.E(errs.Internal, "trace.encode", "cannot encode the spans", err)
+		}
 	}
-	data, err := encodeSpans(spans)
-	if err != nil {
-		return errs.E(errs.Internal, "trace.encode", "cannot encode the spans", err)
-	}
-	_, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, len(spans), data)
+	_, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, len(spans), block)
 	return err
 }
 

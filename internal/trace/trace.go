@@ -61,7 +61,8 @@ const (
 	MaxSpansPerTrace   = 20_000
 	MaxTraceBytes      = 64 << 20 // of all spans of a trace, encoded
 	MaxTracesPerCall   = 1000     // that one call adds spans to
-	MaxBatch           = 100      // traces of one batch read or link
+	MaxBatch           = 100      // traces of one batch read with spans, or of one link
+	MaxInfos           = 5000     // traces of one batch read without spans
 	MaxPage            = 500
 	DefaultPage        = 100
 	MaxDelete          = 1000 // ids of one deletion

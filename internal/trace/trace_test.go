@@ -286,6 +286,9 @@ func TestSearch(t *testing.T) {
 				}
 			}
 		}
+		if ts, _, err := s.Search(ctx, Query{ExperimentIDs: []string{"1"}, State: StateError, Filter: "tag.n = '3' OR tag.n = '4'"}); err != nil || numbers(ts) != "3" {
+			t.Errorf("%q %v", numbers(ts), err)
+		}
 		_, next, err := s.Search(ctx, Query{ExperimentIDs: []string{"1"}, Limit: 2})
 		if err != nil || next == "" {
 			t.Fatal(err)
@@ -391,8 +394,13 @@ func TestDelete(t *testing.T) {
 		if _, err := s.d.Files.Stat(ctx, FilesRoot(tid(1)), "a.txt"); !errs.Is(err, errs.NotFound) {
 			t.Error(err)
 		}
-		if n, err := s.Purge(ctx, "2"); err != nil || n != 1 {
-			t.Error(n, err)
+		for range 2 { // events are heard at least once
+			if err := s.experimentPurged(ctx, events.Event{Resource: events.Resource{Kind: "experiment", ID: "2"}}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.Get(ctx, tid(7)); !errs.Is(err, errs.NotFound) {
+			t.Error(err)
 		}
 		var left int
 		if err := d.QueryRow(ctx, "SELECT count(*) FROM trace_spans").Scan(&left); err != nil || left != 0 {

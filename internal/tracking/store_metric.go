@@ -165,7 +165,7 @@ type place struct {
 func (st *store) appendSeries(tx *db.Tx, r runRow, s series) error {
 	var at place
 	err := tx.QueryRow("INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?) "+laterPoint+" RETURNING seq, loose, value",
-		r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), s.n, nullNaN(s.low), nullNaN(s.high)).Scan(&at.seq, &at.loose, &at.last)
+		r.exp, r.num, s.key, s.latest.Step, s.latest.Time, nullNaN(s.latest.Value), looseOf(s.n), nullNaN(s.low), nullNaN(s.high)).Scan(&at.seq, &at.loose, &at.last)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (st *store) appended(tx *db.Tx, r runRow, s series, at place) error {
 func (st *store) appendAll(tx *db.Tx, r runRow, all []series) error {
 	n := len(all)
 	keys, data := make([]string, n), make([][]byte, n)
-	steps, times, counts := make([]int64, n), make([]int64, n), make([]int64, n)
+	steps, times, counts, loose := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	values, lows, highs := make([]*float64, n), make([]*float64, n), make([]*float64, n)
 	number := func(v float64) *float64 {
 		if math.IsNaN(v) {
@@ -198,12 +198,13 @@ func (st *store) appendAll(tx *db.Tx, r runRow, all []series) error {
 	}
 	for i, s := range all {
 		keys[i], data[i], steps[i], times[i], counts[i] = s.key, s.data, s.latest.Step, s.latest.Time, int64(s.n)
+		loose[i] = int64(looseOf(s.n))
 		values[i], lows[i], highs[i] = number(s.latest.Value), number(s.low), number(s.high)
 	}
 	rows, err := tx.Query(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high)
 		SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), u.key, u.step, u.ts, u.value, 1, u.n, u.low, u.high
 		FROM unnest(CAST(? AS TEXT[]), CAST(? AS BIGINT[]), CAST(? AS BIGINT[]), CAST(? AS FLOAT8[]), CAST(? AS BIGINT[]), CAST(? AS FLOAT8[]), CAST(? AS FLOAT8[])) AS u(key, step, ts, value, n, low, high)
-		`+laterPoint+" RETURNING key, seq, loose, value", r.exp, r.num, keys, steps, times, values, counts, lows, highs)
+		`+laterPoint+" RETURNING key, seq, loose, value", r.exp, r.num, keys, steps, times, values, loose, lows, highs)
 	if err != nil {
 		return err
 	}
@@ -236,6 +237,14 @@ func scanPlaces(rows *sql.Rows) (map[string]place, error) {
 		out[key] = p
 	}
 	return out, rows.Err()
+}
+
+// looseOf is how many points of a new chunk wait to be merged: a large one, of an import, stays as it is.
+func looseOf(n int) int {
+	if n >= chunkTarget {
+		return 0
+	}
+	return n
 }
 
 // mergeChunks writes the chunks of a key that are smaller than chunkTarget as one.

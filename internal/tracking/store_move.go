@@ -109,6 +109,9 @@ func (st *store) mergeExperiment(tx *db.Tx, from, to int64, now time.Time) (Merg
 	if out.Models, err = tx.Exec("UPDATE logged_model SET exp = ? WHERE exp = ?", to, from); err != nil {
 		return out, err
 	}
+	if _, err := tx.Exec("UPDATE experiment_view SET exp = ? WHERE exp = ? AND name NOT IN (SELECT name FROM experiment_view WHERE exp = ?)", to, from, to); err != nil {
+		return out, err
+	}
 	// a later import of the same source goes where its runs are now
 	if _, err := tx.Exec("UPDATE import_state SET mark = ? WHERE kind = ? AND mark = ?", strconv.FormatInt(to, 10), kindExperiment, strconv.FormatInt(from, 10)); err != nil {
 		return out, err

@@ -105,6 +105,10 @@ func (c *caller) do(ctx context.Context, method, path string, q url.Values, body
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
+	var known *errs.Error
+	if errors.As(err, &known) { // of the body that is sent
+		return nil, known
+	}
 	if err != nil {
 		return nil, errs.E(errs.Unavailable, "transfer.call", "no answer from "+c.base, err).WithHint("check the address and that the server runs")
 	}

@@ -24,9 +24,17 @@ func (c *copier) mark(of string) string {
 	return of + withFiles
 }
 
-// done reports whether what is known is the state that is wanted.
+// done reports whether everything but the files is known in the state that is wanted.
 func (c *copier) done(known Known, of string) bool {
-	return !c.o.Full && (known.Mark == of+withFiles || c.o.NoArtifacts && known.Mark == of+withoutFiles)
+	return !c.o.Full && (known.Mark == of+withFiles || known.Mark == of+withoutFiles)
+}
+
+// newMark is the mark to be noted, "" when what is noted says as much or more.
+func (c *copier) newMark(known Known, of string) string {
+	if known.Mark == of+withFiles || known.Mark == c.mark(of) {
+		return ""
+	}
+	return c.mark(of)
 }
 
 // movedRun is a run that was written, with what has to be compared.
@@ -64,12 +72,9 @@ func (c *copier) runs(ctx context.Context, e Experiment) error {
 
 func (c *copier) run(ctx context.Context, r Run, known Known) error {
 	state := r.Mark()
-	m := movedRun{run: r, there: Owner{Kind: KindRun, ID: known.ID}}
+	m := movedRun{run: r, there: Owner{Kind: KindRun, ID: known.ID}, mark: c.newMark(known, state)}
 	if c.done(known, state) {
 		c.l.did(nounRun, Unchanged)
-		if known.Mark != c.mark(state) {
-			state = "" // it has its files: that stays noted
-		}
 	} else {
 		m.series = map[string]seriesDigest{}
 		id, out, err := c.dst.Run(ctx, c.placed[r.Experiment], r, known, func(key string, part func([]Point) error) error {
@@ -163,8 +168,9 @@ func (c *copier) loggedModels(ctx context.Context, e Experiment) error {
 
 func (c *copier) loggedModel(ctx context.Context, m LoggedModel, known Known) error {
 	state, id := m.Mark(), known.ID
-	fresh := !c.done(known, state)
-	if fresh {
+	note := c.newMark(known, state)
+	if !c.done(known, state) {
+		note = c.mark(state)
 		m := m
 		if !c.o.KeepsIDs {
 			m = c.translated(m)
@@ -188,10 +194,12 @@ func (c *copier) loggedModel(ctx context.Context, m LoggedModel, known Known) er
 		if err != nil {
 			return err
 		}
-		fresh = fresh && whole
+		if !whole {
+			note = "" // asked for again next time
+		}
 	}
-	if fresh {
-		if err := c.dst.Finish(ctx, Finished{Owner: got.Owner(), Source: m.ID, Mark: c.mark(state), Model: &m, Translated: c.ids.get}); err != nil {
+	if note != "" {
+		if err := c.dst.Finish(ctx, Finished{Owner: got.Owner(), Source: m.ID, Mark: note, Model: &m, Translated: c.ids.get}); err != nil {
 			return err
 		}
 		if got, err = c.dst.Reader().Model(ctx, id); err != nil {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/modelyard/modelyard/client"
+	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
 // Native writes this product, which keeps ids and times.
@@ -280,13 +282,28 @@ func putOnce(ctx context.Context, c *caller, path string, size int64, open func(
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	resp, err := c.do(ctx, http.MethodPut, path, nil, body, size)
+	resp, err := c.do(ctx, http.MethodPut, path, nil, &exact{r: body, left: size}, size)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
 	return err
+}
+
+// exact fails when its reader does not give the number of bytes that was promised: such a file is not stored.
+type exact struct {
+	r    io.Reader
+	left int64
+}
+
+func (e *exact) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	if e.left < 0 || errors.Is(err, io.EOF) && e.left > 0 {
+		return n, errs.Invalidf("transfer.files", "the source gives another number of bytes than it says the file has")
+	}
+	return n, err
 }
 
 // Finish notes the mark.

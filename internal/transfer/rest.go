@@ -24,8 +24,8 @@ func OpenServer(ctx context.Context, o Server) (Source, error) {
 		return nil, err
 	}
 	s := &rest{c}
-	var seen struct{}
-	if err := s.call(ctx, http.MethodPost, api+"experiments/search", nil, map[string]any{"max_results": 1}, &seen); err != nil {
+	var answer struct{}
+	if err := s.call(ctx, http.MethodPost, api+"experiments/search", nil, map[string]any{"max_results": 1}, &answer); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -89,7 +89,9 @@ func TestKillUnderLoad(t *testing.T) {
 func TestMutantIsCaught(t *testing.T) {
 	t.Parallel()
 	_, bad := killUnderLoad(t, newServer(t, "", "MODELYARD_TEST_ANSWER_EARLY=lose my data"), 3)
-	lost := slices.DeleteFunc(bad, func(b string) bool { return !strings.Contains(b, " is lost;") && !strings.Contains(b, " batches, want ") })
+	lost := slices.DeleteFunc(bad, func(b string) bool {
+		return !strings.Contains(b, " is lost;") && !strings.Contains(b, " batches, want ")
+	})
 	if len(lost) == 0 {
 		t.Fatal("a server that answers before it commits loses nothing here: the crash test proves nothing")
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -223,6 +224,12 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 
 const maxRetries = 20
 
+// retryDelay is 1, 2, 4... at most 64 ms, of which a random half: writers that collided once shall not meet again.
+func retryDelay(attempt int) time.Duration {
+	d := time.Duration(1<<min(attempt, 6)) * time.Millisecond
+	return d/2 + rand.N(d/2)
+}
+
 func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
 	gid := goroutineID()
 	if _, nested := d.busy.LoadOrStore(gid, true); nested {
@@ -245,7 +252,7 @@ func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(1<<min(attempt, 6)) * time.Millisecond):
+		case <-time.After(retryDelay(attempt)):
 		}
 	}
 	return errs.E(errs.Unavailable, "db.write", "too many writers change the same rows", err).WithHint("try again")

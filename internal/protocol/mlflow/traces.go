@@ -254,6 +254,9 @@ func (e *Edge) batchGetTraces(ctx context.Context, in *traceIDs) (any, error) {
 	if len(in.IDs) == 0 {
 		return nil, missing("trace_ids")
 	}
+	if len(in.IDs) > trace.MaxBatch {
+		return nil, errs.Invalidf("mlflow.batch_get_traces", "a batch takes at most %d traces with their spans, got %d", trace.MaxBatch, len(in.IDs)).WithField("trace_ids", "expected fewer ids")
+	}
 	ts, err := e.d.Traces.Many(ctx, in.IDs, in.Experiments)
 	if err != nil {
 		return nil, err

@@ -74,6 +74,7 @@ func TestTraceBadRequests(t *testing.T) {
 		{"GET", api3 + "traces/get?trace_id=tr-1&allow_partial=maybe", "", 400},
 		{"GET", api3 + "traces/batchGet", "", 400},
 		{"GET", api3 + "traces/batchGet?trace_ids=" + strings.Repeat("a&trace_ids=", 150) + "b", "", 400},
+		{"POST", api3 + "traces/batchGetInfos", `{}`, 400},
 		{"POST", api3 + "traces/tr-1/assessments", `{"assessment":{}}`, 400},
 		{"POST", api3 + "traces/tr-1/assessments", `{"assessment":{"assessment_name":"x","source":{"source_type":"MOON"},"feedback":{"value":1}}}`, 400},
 		{"POST", api3 + "traces/tr-1/assessments", `{"assessment":{"assessment_name":"x","source":{"source_type":"HUMAN"},"expectation":{"serialized_value":{"serialization_format":"JSON_FORMAT","value":"{"}}}}`, 400},

@@ -27,10 +27,9 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
   const go = useGo()
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   const sort = parseSort(search.tsort)
-  const typed = search.tfilter ?? ''
+  const filter = search.tfilter ?? ''
   const state = search.tstate ?? 'all'
-  const filter = [typed && (/\bor\b/i.test(typed) ? `(${typed})` : typed), state === 'error' ? "trace.status = 'ERROR'" : state === 'ok' ? "trace.status = 'OK'" : ''].filter(Boolean).join(' AND ')
-  const body = { experiment_ids: [id], filter, order_by: sort && orderOf[sort.id] ? [`${orderOf[sort.id]} ${sort.desc ? 'DESC' : 'ASC'}`] : [], page_size: 100 }
+  const body = { experiment_ids: [id], filter, ...(state === 'all' ? {} : { state: state === 'ok' ? 'OK' : 'ERROR' }), order_by: sort && orderOf[sort.id] ? [`${orderOf[sort.id]} ${sort.desc ? 'DESC' : 'ASC'}`] : [], page_size: 100 }
   const pages = useInfiniteQuery({
     queryKey: ['traces', 'search', body], queryFn: ({ pageParam, signal }) => searchTraces(body, pageParam, signal),
     initialPageParam: '', getNextPageParam: (last) => last.next_page_token || undefined, placeholderData: keepPreviousData, refetchInterval: 10_000,
@@ -40,7 +39,7 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
   const wrong = pages.error instanceof ApiError && pages.error.status === 400 ? pages.error : undefined
   if (pages.isPending) return <Skeleton rows={8} />
   if (pages.error && !wrong && traces.length === 0) return <ErrorBox error={pages.error} title="Can't read the traces" onRetry={() => void pages.refetch()} />
-  if (traces.length === 0 && filter === '' && !wrong) {
+  if (traces.length === 0 && filter === '' && state === 'all' && !wrong) {
     return (
       <section className="panel">
         <Empty title="No traces yet" command={threeLines(id)} link={<>Any OpenTelemetry exporter works too: POST to <span className="mono">/v1/traces</span> with the header <span className="mono">x-mlflow-experiment-id: {id}</span>.</>}>
@@ -53,7 +52,7 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
     <div className="grid gap-3">
       {traces.length > 0 && <p className="verdict !m-0">{sentence(traces, pages.hasNextPage)}</p>}
       <div className="flex gap-2 items-center">
-        <FilterBox mono onEnter value={typed} placeholder="span.type = 'LLM' and feedback.correct = 'false'" error={wrong?.message} suggestions={suggestions} onChange={(f) => set({ tfilter: f || undefined })} />
+        <FilterBox mono onEnter value={filter} placeholder="span.type = 'LLM' and feedback.correct = 'false'" error={wrong?.message} suggestions={suggestions} onChange={(f) => set({ tfilter: f || undefined })} />
         <Segmented label="State" value={state} onChange={(s) => set({ tstate: s === 'all' ? undefined : s })} options={[{ value: 'all', label: 'All' }, { value: 'ok', label: 'OK' }, { value: 'error', label: 'Errors' }]} />
       </div>
       {wrong && <p className="text-bad text-sm">{wrong.message}{wrong.hint && ` ${wrong.hint}`}</p>}

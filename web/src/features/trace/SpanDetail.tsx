@@ -57,9 +57,18 @@ interface Message {
 
 const isMessage = (v: unknown): v is Message => typeof v === 'object' && v !== null && 'role' in v && 'content' in v
 
+/** The messages of a chat in the forms that chat APIs have: a list, {messages}, or the answer's {choices}. */
+function messagesOf(value: unknown): unknown[] | undefined {
+  if (Array.isArray(value)) return value as unknown[]
+  if (typeof value !== 'object' || value === null) return undefined
+  const { messages, choices } = value as { messages?: unknown; choices?: unknown }
+  if (Array.isArray(messages)) return messages as unknown[]
+  return Array.isArray(choices) ? choices.map((c: unknown) => (typeof c === 'object' && c !== null ? (c as { message?: unknown }).message : undefined)) : undefined
+}
+
 /** Messages as a conversation, texts as text, everything else as JSON that folds. */
 function Value({ value }: { value: unknown }): ReactNode {
-  const list = Array.isArray(value) ? value : typeof value === 'object' && value !== null && Array.isArray((value as { messages?: unknown }).messages) ? (value as { messages: unknown[] }).messages : undefined
+  const list = messagesOf(value)
   if (list && list.length > 0 && list.every(isMessage)) {
     return <div className="grid gap-2">{list.map((m, i) => <div key={i}><div className="text-xs text-3">{m.role}</div>{typeof m.content === 'string' ? <Text text={m.content} /> : <JsonView value={m.content} />}</div>)}</div>
   }

@@ -72,6 +72,7 @@ export interface TraceDetail extends Trace {
 export interface TraceQuery {
   experiment_ids: string[]
   filter: string
+  state?: string
   order_by: string[]
   page_size: number
 }
@@ -94,9 +95,9 @@ export function stateOf(state: TraceState): { kind: 'ok' | 'bad' | 'info' | 'idl
 }
 
 /** The three lines that log a trace. */
-export const threeLines = (experiment: string) => `import mlflow
-mlflow.set_tracking_uri("${new URL(document.baseURI).href.replace(/\/$/, '')}"); mlflow.set_experiment(experiment_id="${experiment}")
-mlflow.openai.autolog()  # or put @mlflow.trace before a function of your own`
+export const threeLines = (experiment: string) => `import mlflow; mlflow.set_tracking_uri("${new URL(document.baseURI).href.replace(/\/$/, '')}")
+mlflow.set_experiment(experiment_id="${experiment}")
+mlflow.openai.autolog()  # or put @mlflow.trace before a function`
 
 /** An assessment's value as a short text. */
 export function said(a: Assessment): string {
