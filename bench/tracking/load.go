@@ -96,7 +96,7 @@ func load(ctx context.Context, addr string, callers int, pace float64, d time.Du
 				return
 			}
 			defer func() { _ = k.c.Close() }()
-			for n := 0; time.Since(start) < d && ctx.Err() == nil; n++ {
+			for n := 0; n == 0 || (time.Since(start) < d && ctx.Err() == nil); n++ { // one at least
 				if pace > 0 {
 					time.Sleep(time.Until(start.Add(time.Duration(float64(n) / pace * float64(time.Second)))))
 				}

@@ -197,7 +197,8 @@ func (st *store) appendAll(tx *db.Tx, r runRow, all []series) error {
 		return &v
 	}
 	for i, s := range all {
-		keys[i], data[i], steps[i], times[i], counts[i], loose[i] = s.key, s.data, s.latest.Step, s.latest.Time, int64(s.n), int64(looseOf(s.n))
+		keys[i], data[i], steps[i], times[i], counts[i] = s.key, s.data, s.latest.Step, s.latest.Time, int64(s.n)
+		loose[i] = int64(looseOf(s.n))
 		values[i], lows[i], highs[i] = number(s.latest.Value), number(s.low), number(s.high)
 	}
 	rows, err := tx.Query(`INSERT INTO metric_latest (exp, run, key, step, ts, value, seq, loose, low, high)

@@ -25,8 +25,10 @@ func newService(t *testing.T, d *db.DB) *Service {
 	q := jobs.NewQueue(jobs.Deps{DB: d, Clock: c, Log: slog.New(slog.DiscardHandler)})
 	ev := events.NewLog(events.Deps{DB: d, Jobs: q, Clock: c, Log: slog.New(slog.DiscardHandler)})
 	s := New(Deps{DB: d, Events: ev, Jobs: q, Clock: c, DataDir: t.TempDir(), Egress: egress.Policy{},
-		Model:   func(context.Context, string) (Model, error) { return Model{}, errs.NotFoundf("test", "gone") },
-		Version: func(context.Context, string, string) (Version, error) { return Version{}, errs.NotFoundf("test", "gone") }})
+		Model: func(context.Context, string) (Model, error) { return Model{}, errs.NotFoundf("test", "gone") },
+		Version: func(context.Context, string, string) (Version, error) {
+			return Version{}, errs.NotFoundf("test", "gone")
+		}})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
