@@ -16,6 +16,7 @@ import (
 // anything unusual, errors too, goes the way of all other bodies.
 func (e *Edge) logBatch(w http.ResponseWriter, req *http.Request) {
 	body, err := httpx.ReadBody(req, maxBatchBody)
+	err = tooLarge(err, maxBatchBody)
 	if err == nil {
 		var id string
 		var b tracking.Batch
@@ -24,7 +25,7 @@ func (e *Edge) logBatch(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if err != nil {
-		e.fail(w, req, tooLarge(err, maxBatchBody))
+		e.fail(w, req, err)
 		return
 	}
 	e.reply(w, req, none{})
