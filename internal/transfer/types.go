@@ -260,6 +260,8 @@ func writePoint(h hash.Hash, p Point) {
 	switch {
 	case math.IsNaN(v):
 		v = math.NaN()
+	case math.IsInf(v, 0): // MLflow's SQL stores keep an infinity as the largest number
+		v = math.Copysign(math.MaxFloat64, v)
 	case v == 0:
 		v = 0 // MLflow's SQL stores drop the sign of zero
 	}
