@@ -91,7 +91,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
         {filterError && <p className="text-bad text-sm px-6 pb-2" role="alert">{filterError.message}{filterError.hint && ` ${filterError.hint}`}</p>}
         {metric && !empty && !grouped && (
           <div className="px-6 pb-1">
-            <div className="flex items-center h-7 gap-2 text-sm">
+            <div className="relative z-3 flex items-center h-7 gap-2 text-sm">
               <b aria-live="polite">{plural(rows.total, 'run')}</b>{rows.took !== undefined && <span className="text-3">in {ms(rows.took)}</span>}
               <MetricMenu keys={keys.metrics} value={metric} onChange={(m) => set({ metric: m })} /><span className="text-3 not-sheet">{lower === undefined ? '' : lower ? 'lower is better' : 'higher is better'}</span>
               <span className="flex-1" />
