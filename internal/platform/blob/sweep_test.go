@@ -127,7 +127,7 @@ func TestSweepBesideUploads(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *blob.Files, _ *blob.Local, _ string, _ *db.DB) {
 		var stop atomic.Bool
-		var removed int64
+		var removed atomic.Int64
 		var sweeper, writers sync.WaitGroup
 		sweeper.Go(func() {
 			for !stop.Load() {
@@ -136,14 +136,23 @@ func TestSweepBesideUploads(t *testing.T) {
 					t.Errorf("sweep: %v", err)
 					return
 				}
-				removed += s.Removed
+				removed.Add(s.Removed)
 			}
 		})
 		for w := range 4 {
 			writers.Go(func() {
 				root := fmt.Sprintf("run/%d", w)
-				for i := range 60 {
-					text := fmt.Sprintf("content %d", i%3)
+				for i := 0; i < 60 || removed.Load() == 0 && i < 3000; i++ {
+					text := "content of all"
+					if i%3 > 0 { // contents that nobody else holds, so that there is something to remove
+						text = fmt.Sprintf("content %d of %d", i%3, w)
+					}
+					if i > 0 {
+						if _, err := f.Delete(t.Context(), root, "a"); err != nil {
+							t.Error(err)
+							return
+						}
+					}
 					if _, err := f.Put(t.Context(), root, "a", strings.NewReader(text)); err != nil {
 						t.Errorf("put: %v", err)
 						return
@@ -151,12 +160,6 @@ func TestSweepBesideUploads(t *testing.T) {
 					if got, err := f.ReadFile(t.Context(), root, "a", 100); err != nil || string(got) != text {
 						t.Errorf("read %q: %v", got, err)
 						return
-					}
-					if i < 59 {
-						if _, err := f.Delete(t.Context(), root, "a"); err != nil {
-							t.Error(err)
-							return
-						}
 					}
 				}
 			})
@@ -167,7 +170,7 @@ func TestSweepBesideUploads(t *testing.T) {
 		for w := range 4 {
 			read(t, f, fmt.Sprintf("run/%d", w), "a")
 		}
-		if removed == 0 {
+		if removed.Load() == 0 {
 			t.Error("the sweeps removed nothing: the test proves nothing")
 		}
 	})
