@@ -52,7 +52,7 @@ export function EditText({ name, value, placeholder, most = 8000, line, save }: 
     if (value === '') return <button type="button" className="text-left text-3 hover:text-1 w-full min-h-6" onClick={() => setDraft('')}>{placeholder}</button>
     return (
       <div className="group/edit relative pr-8">
-        {line ? <p className="whitespace-pre-wrap" style={{ overflowWrap: 'anywhere' }}>{value}</p> : <Markdown text={value} />}
+        {line ? <p className="whitespace-pre-wrap" style={{ overflowWrap: 'anywhere' }}>{value}</p> : <Markdown under={2} text={value} />}
         <button type="button" className="btn ghost icon s absolute right-0 top-0 -mt-0.5" aria-label={`Edit the ${name}`} title={`Edit the ${name}`} onClick={() => setDraft(value)}><Pencil size={14} /></button>
       </div>
     )

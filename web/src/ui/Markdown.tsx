@@ -1,11 +1,11 @@
 import { createElement, Fragment, type ReactNode } from 'react'
 
-/** Markdown as React elements; nothing of the text is ever taken for HTML. Covers what model cards and notes use. */
-export function Markdown({ text }: { text: string }) {
-  return <div className="md">{blocks(text.replaceAll('\r\n', '\n').split('\n'))}</div>
+/** Markdown as React elements; nothing of the text is ever taken for HTML. Covers what model cards and notes use. `under` lowers its headings by so many levels, below those of the page. */
+export function Markdown({ text, under = 0 }: { text: string; under?: number }) {
+  return <div className="md">{blocks(text.replaceAll('\r\n', '\n').split('\n'), under)}</div>
 }
 
-function blocks(lines: string[]): ReactNode[] {
+function blocks(lines: string[], under: number): ReactNode[] {
   const out: ReactNode[] = []
   let i = 0
   const take = (test: (line: string) => boolean): string[] => {
@@ -20,7 +20,7 @@ function blocks(lines: string[]): ReactNode[] {
     if (line.trim() === '') i++
     else if (heading) {
       i++
-      out.push(createElement(`h${heading[1]!.length}`, { key }, inline(heading[2]!)))
+      out.push(createElement(`h${Math.min(6, heading[1]!.length + under)}`, { key }, inline(heading[2]!)))
     } else if (/^(```|~~~)/.test(line)) {
       i++
       const fence = line.slice(0, 3)
@@ -37,7 +37,7 @@ function blocks(lines: string[]): ReactNode[] {
       }
       out.push(createElement(ordered ? 'ol' : 'ul', { key }, joined.map((item, j) => <li key={j}>{inline(item)}</li>)))
     } else if (line.startsWith('>')) {
-      out.push(<blockquote key={key}>{blocks(take((l) => l.startsWith('>')).map((l) => l.replace(/^>\s?/, '')))}</blockquote>)
+      out.push(<blockquote key={key}>{blocks(take((l) => l.startsWith('>')).map((l) => l.replace(/^>\s?/, '')), under)}</blockquote>)
     } else if (/^\s*([-*_])(\s*\1){2,}\s*$/.test(line)) {
       i++
       out.push(<hr key={key} className="border-border" />)

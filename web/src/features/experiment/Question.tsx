@@ -90,7 +90,7 @@ function VerdictPanel({ experiment: e }: { experiment: Experiment }) {
         {v ? (
           <>
             <div className="flex items-center gap-2 mb-2"><Pill kind={outcomeOf(v.outcome).kind}>{outcomeOf(v.outcome).word}</Pill><span className="text-3 text-sm">{outcomeOf(v.outcome).meaning}</span></div>
-            {v.summary ? <Markdown text={v.summary} /> : <p className="text-3">Nobody wrote down what was learned.</p>}
+            {v.summary ? <Markdown under={2} text={v.summary} /> : <p className="text-3">Nobody wrote down what was learned.</p>}
           </>
         ) : <p className="text-2">Open. Once the runs answer the question, say so here; a refuted hypothesis is a result that saves others the work.</p>}
         <div className="flex flex-wrap gap-2 mt-3">

@@ -35,7 +35,7 @@ export function RunDrawer({ id, winner, metric, color, onClose }: { id: string; 
       footer={<><Go className="btn" to={href.run(id)}><ExternalLink size={14} />Open run</Go><Go className="btn" to={href.lineage(`run:${id}`)}><Link2 size={14} />Lineage</Go></>}>
       <div className="px-4 pb-3 flex items-center gap-2 text-sm text-3"><Pill kind={state.kind}>{state.word}</Pill><span><Time at={r.start_time} />{r.end_time && <>, took <Took from={r.start_time} to={r.end_time} /></>}</span></div>
       {shown.length > 0 && <div className="ds grid grid-cols-3 gap-y-2 gap-x-3">{shown.map((k) => <div key={k} className="min-w-0"><div className="text-xs text-3 clip" title={k}>{k}</div><div className="text-lg strong">{num(r.metrics[k])}</div><div className="text-xs text-3 clip">{against(k)}</div></div>)}</div>}
-      {r.description && <div className="ds"><div className="sec">Note</div><div className="text-sm"><Markdown text={r.description} /></div></div>}
+      {r.description && <div className="ds"><div className="sec">Note</div><div className="text-sm"><Markdown under={2} text={r.description} /></div></div>}
       <div className="ds"><KeyValues items={[
         ['Author', r.user], ['Code', commit ? <span key="c" className="mono">{commit.slice(0, 7)}</span> : ''], ['Source', r.source],
         ...(r.inputs ?? []).map((i): [string, ReactNode] => { const d = datasetOf(i.source); return [i.context ? `Data (${i.context})` : 'Data', d ? <Go key={i.digest} className="link" to={href.dataset(d.name, d.version)}>{d.name} v{d.version}</Go> : i.name] }),

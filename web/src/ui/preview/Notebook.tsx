@@ -10,7 +10,7 @@ export function Notebook({ file }: { file: NotebookFile }): ReactNode {
       {file.cells.map((c, i) => (
         <div key={i} className="grid grid-cols-[44px_minmax(0,1fr)] gap-x-2">
           <span className="mono text-3 text-right pt-1.5" aria-hidden="true">{c.kind === 'code' ? `[${c.count ?? ' '}]` : ''}</span>
-          {c.kind === 'markdown' ? <div className="min-w-0"><Markdown text={c.source} /></div> : <pre className={`log min-w-0 ${c.kind === 'code' ? 'bg-sunken border border-border rounded-control px-2.5 py-1.5' : 'text-2'}`}>{c.source}</pre>}
+          {c.kind === 'markdown' ? <div className="min-w-0"><Markdown under={2} text={c.source} /></div> : <pre className={`log min-w-0 ${c.kind === 'code' ? 'bg-sunken border border-border rounded-control px-2.5 py-1.5' : 'text-2'}`}>{c.source}</pre>}
           {c.outputs.length > 0 && <div className="col-start-2 min-w-0 grid gap-2 pt-2">{c.outputs.map((o, j) => <Shown key={j} output={o} />)}</div>}
         </div>
       ))}

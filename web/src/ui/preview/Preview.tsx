@@ -68,7 +68,7 @@ function Whole({ content, path, preview }: { content: string; path: string; prev
   const { text } = file.data
   if (text === null) return <Head preview={preview} path={path} />
   if (text === '') return <p className="text-3">This file is empty.</p>
-  if (/\.(md|markdown)$/i.test(path)) return <Markdown text={text} />
+  if (/\.(md|markdown)$/i.test(path)) return <Markdown under={2} text={text} />
   return <Json path={path} text={text} />
 }
 
