@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -251,7 +250,7 @@ func (s *Service) attempt(ctx context.Context, h Webhook, d *Delivery) {
 	d.Status, d.Milliseconds, d.At, d.Error = status, time.Since(start).Milliseconds(), s.d.Clock.Now(), ""
 	switch {
 	case err != nil:
-		d.Error = callError(err)
+		d.Error = egress.Reason(err)
 	case status >= 300 && status < 400:
 		d.Error = fmt.Sprintf("it answered with a redirect (%d); redirects are not followed", status)
 	case status < 200 || status >= 300:
@@ -262,21 +261,6 @@ func (s *Service) attempt(ctx context.Context, h Webhook, d *Delivery) {
 		return
 	}
 	s.m.deliveries.WithLabelValues("failed").Inc()
-}
-
-// callError tells what kind of failure it was, and no more: details of inner networks are nobody's business.
-func callError(err error) string {
-	var timeout interface{ Timeout() bool }
-	var known *errs.Error
-	switch {
-	case errors.Is(err, egress.ErrRefused):
-		return "this address may not be called from here: inner networks and metadata services are refused"
-	case errors.As(err, &known):
-		return known.Message
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "it did not answer in time"
-	}
-	return "it could not be reached"
 }
 
 func (s *Service) call(ctx context.Context, h Webhook, d Delivery) (int, error) {

@@ -82,20 +82,12 @@ func notInTrash(what, id string) error {
 	return errs.NotFoundf("dataset.trash", "there is no %s %.100q in the trash", what, id).WithHint("list it with: modelyard trash list")
 }
 
-func (s *Service) emitRoot(ctx context.Context, root string, emit discard.Emit) error {
-	all, err := s.d.Files.Contents(ctx, root)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	return emit(all)
-}
-
 func (s *Service) versionContents(ctx context.Context, id string, emit discard.Emit) error {
 	name, version, err := parseTrashID(id)
 	if err != nil {
 		return err
 	}
-	return s.emitRoot(ctx, Root(name, version), emit)
+	return discard.EmitRoot(ctx, s.d.Files, Root(name, version), emit)
 }
 
 func (s *Service) contents(ctx context.Context, name string, emit discard.Emit) error {
@@ -104,7 +96,7 @@ func (s *Service) contents(ctx context.Context, name string, emit discard.Emit) 
 		return err
 	}
 	for v := int64(1); v <= last; v++ {
-		if err := s.emitRoot(ctx, Root(name, v), emit); err != nil {
+		if err := discard.EmitRoot(ctx, s.d.Files, Root(name, v), emit); err != nil {
 			return err
 		}
 	}

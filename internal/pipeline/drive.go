@@ -293,14 +293,12 @@ func (d *driver) spawn(ctx context.Context, st *Step, experiment string) error {
 	if sp.Run != "" {
 		args = proc.ShellArgs(sp.Run)
 	}
-	h, err := proc.Start(ctx, proc.Spec{
+	// A server that stops now must not end a command that has just begun: the next one takes it over. Starting has its own time limit.
+	h, err := proc.Start(context.WithoutCancel(ctx), proc.Spec{
 		Args: d.resolve(args), Dir: filepath.Join(d.s.runDir(d.r.ID), "work"), Env: d.environment(st, sp, experiment), StateDir: d.s.stepDir(d.r.ID, *st),
 		Timeout: timeout, MemoryLimit: sp.Memory << 20, Shim: d.s.d.Shim,
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		return d.end(ctx, st, Failed, 127, "cannot start: "+err.Error(), proc.State{})
 	}
 	d.watch(ctx, st.Name, h)

@@ -200,6 +200,28 @@ func TestRunSurvivesTheServer(t *testing.T) {
 	}
 }
 
+// TestServerStopsWhileAStepStarts: at whatever moment the server goes, a step is neither lost nor killed nor run twice.
+func TestServerStopsWhileAStepStarts(t *testing.T) {
+	t.Parallel()
+	d, dir := dbtest.SQLite(t), t.TempDir()
+	s := start(t, d, dir)
+	if _, err := s.Apply(t.Context(), "short", "steps:\n  - {name: one, run: 'echo x >> tries; sleep 0.05; echo n=$(wc -l < tries) >> $MODELYARD_OUTPUT'}\n", nil); err != nil {
+		t.Fatal(err)
+	}
+	for ms := range 20 {
+		r, err := s.StartRun(t.Context(), "short", nil, Trigger{Kind: "manual"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		s.stop()
+		s = start(t, d, dir)
+		if r = await(t, s, r.ID, ended); r.State != Succeeded || r.step("one").Attempt != 1 || r.Outputs["n"] != "1" {
+			t.Errorf("stopped after %d ms: %s %q %+v", ms, r.State, r.Error, r.Steps)
+		}
+	}
+}
+
 func TestCancelEndsRunningSteps(t *testing.T) {
 	t.Parallel()
 	s := start(t, dbtest.SQLite(t), t.TempDir())

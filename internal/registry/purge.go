@@ -39,20 +39,12 @@ func notInTrash(what, id string) error {
 	return errs.NotFoundf("registry.trash", "there is no %s %.100q in the trash", what, id).WithHint("list it with: modelyard trash list")
 }
 
-func (s *Service) emitRoot(ctx context.Context, root string, emit discard.Emit) error {
-	all, err := s.d.Files.Contents(ctx, root)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	return emit(all)
-}
-
 func (s *Service) versionContents(ctx context.Context, id string, emit discard.Emit) error {
 	modelID, number, err := parseTrashID(id)
 	if err != nil {
 		return err
 	}
-	return s.emitRoot(ctx, VersionRoot(modelID, number), emit)
+	return discard.EmitRoot(ctx, s.d.Files, VersionRoot(modelID, number), emit)
 }
 
 func (s *Service) modelContents(ctx context.Context, id string, emit discard.Emit) error {
@@ -61,7 +53,7 @@ func (s *Service) modelContents(ctx context.Context, id string, emit discard.Emi
 		return err
 	}
 	for _, n := range numbers {
-		if err := s.emitRoot(ctx, VersionRoot(id, n), emit); err != nil {
+		if err := discard.EmitRoot(ctx, s.d.Files, VersionRoot(id, n), emit); err != nil {
 			return err
 		}
 	}

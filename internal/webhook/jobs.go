@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -98,7 +97,7 @@ func (s *Service) deliver(ctx context.Context, j jobs.Job) error {
 	status, _, err := s.call(ctx, w, d.ID, []byte(d.Body))
 	switch {
 	case err != nil:
-		err = errs.E(errs.Unavailable, "webhook.deliver", "webhook "+w.Name+": "+callError(err), nil)
+		err = errs.E(errs.Unavailable, "webhook.deliver", "webhook "+w.Name+": "+egress.Reason(err), nil)
 	case status == http.StatusTooManyRequests, status >= 500:
 		err = errs.E(errs.Unavailable, "webhook.deliver", fmt.Sprintf("webhook %s answered %d", w.Name, status), nil)
 	case status >= 300: // saying it again would change nothing
@@ -110,21 +109,6 @@ func (s *Service) deliver(ctx context.Context, j jobs.Job) error {
 	}
 	s.m.deliveries.WithLabelValues("delivered").Inc()
 	return nil
-}
-
-// callError tells what kind of failure it was, and no more: details of inner networks are nobody's business.
-func callError(err error) string {
-	var timeout interface{ Timeout() bool }
-	var known *errs.Error
-	switch {
-	case errors.Is(err, egress.ErrRefused):
-		return "this address may not be called from here: inner networks and metadata services are refused"
-	case errors.As(err, &known):
-		return known.Message
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "it did not answer in time"
-	}
-	return "it could not be reached"
 }
 
 // call posts once and gives the status and the beginning of the answer.
@@ -199,7 +183,7 @@ func (s *Service) Test(ctx context.Context, hookID string, e Event) (TestResult,
 	}
 	status, answer, err := s.call(ctx, w, uuid.NewString(), text)
 	if err != nil {
-		return TestResult{Error: "Failed to test webhook: " + callError(err)}, nil
+		return TestResult{Error: "Failed to test webhook: " + egress.Reason(err)}, nil
 	}
 	return TestResult{Success: status < 400, Status: status, Body: answer}, nil
 }

@@ -1,5 +1,5 @@
 // Package discard is the contract between a domain and the trash: what a domain offers so that its deleted things can be listed, brought
-// back, and removed for good with the contents they had. It holds types alone.
+// back, and removed for good with the contents they had.
 package discard
 
 import (
@@ -42,6 +42,15 @@ func After(i Item) Mark { return Mark{i.DeletedAt.UnixMicro(), i.ID} }
 
 // Emit takes contents whose names are gone, after each commit.
 type Emit func([]blob.Content) error
+
+// EmitRoot tells of the files below a root.
+func EmitRoot(ctx context.Context, files *blob.Files, root string, emit Emit) error {
+	all, err := files.Contents(ctx, root)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	return emit(all)
+}
 
 // Source gives the trash one kind of thing. All functions are safe for concurrent use.
 type Source struct {

@@ -138,3 +138,18 @@ func inner(ip netip.Addr) netip.Addr {
 	}
 	return ip
 }
+
+// Reason tells users what kind of failure it was, and no more: details of inner networks are nobody's business.
+func Reason(err error) string {
+	var timeout interface{ Timeout() bool }
+	var known *errs.Error
+	switch {
+	case errors.Is(err, ErrRefused):
+		return "this address may not be called from here: inner networks and metadata services are refused"
+	case errors.As(err, &known):
+		return known.Message
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it did not answer in time"
+	}
+	return "it could not be reached"
+}
