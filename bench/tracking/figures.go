@@ -40,6 +40,13 @@ func (b *bench) start(ctx context.Context, data string) (err error) {
 	return err
 }
 
+// redial replaces our connection: MLflow's server closes one that is idle for a few seconds.
+func (b *bench) redial(ctx context.Context) (err error) {
+	_ = b.k.c.Close()
+	b.k, err = dial(ctx, b.s.addr)
+	return err
+}
+
 func (b *bench) all(ctx context.Context, data string) error {
 	if err := b.start(ctx, data); err != nil {
 		return err
@@ -49,9 +56,15 @@ func (b *bench) all(ctx context.Context, data string) error {
 	time.Sleep(5 * time.Second)
 	b.set("memory when idle (PSS)", "%s", mb(b.s.memory()))
 	for _, step := range []func(context.Context) error{b.writes, b.history, b.artifacts} {
+		if err := b.redial(ctx); err != nil {
+			return err
+		}
 		if err := step(ctx); err != nil {
 			return err
 		}
+	}
+	if err := b.redial(ctx); err != nil {
+		return err
 	}
 	if err := b.seed(ctx, data); err != nil {
 		return err
@@ -84,6 +97,9 @@ func (b *bench) writes(ctx context.Context) error {
 		return http.MethodPost, api + "runs/create", `{"experiment_id":"0","user_id":"ann","run_name":"bench","start_time":1700000000000,` + tags + `}`
 	})
 	if err != nil {
+		return err
+	}
+	if err := b.redial(ctx); err != nil {
 		return err
 	}
 	var runs [8]string

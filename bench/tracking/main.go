@@ -64,7 +64,7 @@ func (r *report) set(server, name, format string, args ...any) {
 	fmt.Printf("%-28s %-60s %s\n", server, name, text)
 }
 
-func run(ctx context.Context, o options) error {
+func run(ctx context.Context, o options) (err error) {
 	dir, err := os.MkdirTemp("", "modelyard-bench-*")
 	if err != nil {
 		return err
@@ -75,7 +75,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	before := machine()
+	fmt.Printf("%s; a 4 KiB append with fdatasync takes %s\n", before, flush)
 	r := &report{cells: map[string]string{}}
+	defer func() { // what was measured before something broke is kept
+		err = errors.Join(err, os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644))
+	}()
 	ours := func(name, url string) error {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
@@ -99,7 +103,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644)
+	return nil
 }
 
 func (r *report) markdown(o options, flush time.Duration, machine string) string {
