@@ -55,13 +55,22 @@ func (b *bench) all(ctx context.Context, data string) error {
 	b.set("start to ready, empty store", "%s", round(b.s.ready))
 	time.Sleep(5 * time.Second)
 	b.set("memory when idle (PSS)", "%s", mb(b.s.memory()))
-	for _, step := range []func(context.Context) error{b.writes, b.history, b.artifacts} {
+	for _, part := range []struct {
+		name string
+		take func(context.Context) error
+	}{{"writes", b.writes}, {"history", b.history}, {"artifacts", b.artifacts}} {
+		if b.o.only != "" && b.o.only != part.name {
+			continue
+		}
 		if err := b.redial(ctx); err != nil {
 			return err
 		}
-		if err := step(ctx); err != nil {
+		if err := part.take(ctx); err != nil {
 			return err
 		}
+	}
+	if b.o.only != "" {
+		return nil
 	}
 	if err := b.redial(ctx); err != nil {
 		return err

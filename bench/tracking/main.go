@@ -26,6 +26,7 @@ type options struct {
 	bin, mlflow, postgres, out string
 	runs, peerRuns, seconds    int
 	huge                       bool
+	only                       string
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
 	flag.BoolVar(&o.huge, "huge", false, "measure a million runs and 100 million points too")
+	flag.StringVar(&o.only, "only", "", "one part alone: writes, history or artifacts; empty: everything")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
