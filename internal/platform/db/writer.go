@@ -45,7 +45,7 @@ func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error 
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return errs.E(errs.Unavailable, "db.write", "the store is closing", nil)
+		return errClosing
 	}
 	w.queue = append(w.queue, c)
 	w.mu.Unlock()
@@ -66,6 +66,14 @@ func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error 
 			return c.err
 		}
 	}
+}
+
+var errClosing = errs.E(errs.Unavailable, "db.write", "the store is closing", nil)
+
+func (w *writer) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
 }
 
 func (w *writer) take() []*call {
