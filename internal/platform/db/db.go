@@ -115,7 +115,7 @@ func openSQLite(ctx context.Context, o Options) (*DB, error) {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)", "synchronous(full)"}, extra...)}
 		return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	}
-	wdb, err := open("journal_mode(wal)", "journal_size_limit(67108864)", "wal_autocheckpoint("+strconv.Itoa(logPages)+")")
+	wdb, err := open("journal_mode(wal)", "cache_size(-16384)", "journal_size_limit(67108864)", "wal_autocheckpoint("+strconv.Itoa(logPages)+")")
 	if err != nil {
 		return nil, errs.E(errs.Internal, "db.open", "cannot open the store", err)
 	}
