@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -253,35 +255,34 @@ func (b *bench) seed(ctx context.Context, data string) error {
 
 // fill makes runs over 8 connections.
 func (b *bench) fill(ctx context.Context, exp string, runs int) error {
+	var mu sync.Mutex
+	return b.each(ctx, runs, func(k *conn, i int) error {
+		id, err := fillRun(k, exp, i)
+		if i%97 == 0 {
+			mu.Lock()
+			b.ids = append(b.ids, id)
+			mu.Unlock()
+		}
+		return err
+	})
+}
+
+// each does n things over 8 connections.
+func (b *bench) each(ctx context.Context, n int, do func(k *conn, i int) error) error {
 	var wg sync.WaitGroup
 	var next counter
-	var mu sync.Mutex
 	fail := make([]error, 8)
 	for w := range fail {
 		wg.Go(func() {
 			k, err := dial(ctx, b.s.addr)
-			for err == nil {
-				i := next.next() - 1
-				if i >= runs {
-					break
-				}
-				var id string
-				if id, err = fillRun(k, exp, i); i%97 == 0 {
-					mu.Lock()
-					b.ids = append(b.ids, id)
-					mu.Unlock()
-				}
+			for i := next.next() - 1; i < n && err == nil; i = next.next() - 1 {
+				err = do(k, i)
 			}
 			fail[w] = err
 		})
 	}
 	wg.Wait()
-	for _, err := range fail {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(fail...)
 }
 
 func fillRun(k *conn, exp string, i int) (string, error) {
@@ -403,30 +404,18 @@ func (b *bench) hugeStore(ctx context.Context, data string) error {
 	b.set("seed: runs with 10 metrics, 10 params, 3 tags a second, 8 clients", "%.0f", float64(b.runs)/time.Since(at).Seconds())
 	at = time.Now()
 	const batches = 100_000 // of 1,000 points, to 100 runs
-	var next counter
-	fail := make([]error, 8)
-	var wg sync.WaitGroup
-	for w := range fail {
-		wg.Go(func() {
-			k, err := dial(ctx, b.s.addr)
-			for err == nil {
-				i := next.next() - 1
-				if i >= batches {
-					break
-				}
-				_, err = k.ask(http.MethodPost, api+"runs/log-batch", batchBody(b.ids[i%100], 10, 100, i))
-			}
-			fail[w] = err
-		})
-	}
-	wg.Wait()
-	for _, err := range fail {
-		if err != nil {
-			return err
-		}
+	err = b.each(ctx, batches, func(k *conn, i int) error {
+		_, err := k.ask(http.MethodPost, api+"runs/log-batch", batchBody(b.ids[i%100], 10, 100, i))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	b.set("log_batch points/s over 100 million points, 8 clients", "%.0f", batches*1000/time.Since(at).Seconds())
 	b.s.stop()
+	if info, err := os.Stat(filepath.Join(data, "modelyard.db")); err == nil {
+		b.set("store on disk", "%s", mb(info.Size()))
+	}
 	if err := b.start(ctx, data); err != nil {
 		return err
 	}

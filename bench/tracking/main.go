@@ -25,7 +25,6 @@ import (
 type options struct {
 	bin, mlflow, postgres, out string
 	runs, peerRuns, seconds    int
-	huge                       bool
 	only                       string
 }
 
@@ -38,8 +37,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 100_000, "runs of the large experiment")
 	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
-	flag.BoolVar(&o.huge, "huge", false, "measure a million runs and 100 million points too")
-	flag.StringVar(&o.only, "only", "", "one part alone: writes, history or artifacts; empty: everything")
+	flag.StringVar(&o.only, "only", "", "one part alone: writes, history, artifacts or huge; empty: everything but huge")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -85,6 +83,10 @@ func run(ctx context.Context, o options) (err error) {
 	ours := func(name, url string) error {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
+	if o.only == "huge" {
+		b := &bench{o: o, r: r, name: "Modelyard SQLite", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
+		return b.hugeStore(ctx, filepath.Join(dir, "huge"))
+	}
 	if err := ours("Modelyard SQLite", ""); err != nil {
 		return err
 	}
@@ -96,12 +98,6 @@ func run(ctx context.Context, o options) (err error) {
 	if o.mlflow != "" {
 		b := &bench{o: o, r: r, name: "MLflow SQLite", peer: true, runs: o.peerRuns, begin: func(data string) (*server, error) { return startPeer(ctx, o.mlflow, data) }}
 		if err := b.all(ctx, filepath.Join(dir, "mlflow")); err != nil {
-			return err
-		}
-	}
-	if o.huge {
-		b := &bench{o: o, r: r, name: "Modelyard SQLite, huge", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
-		if err := b.hugeStore(ctx, filepath.Join(dir, "huge")); err != nil {
 			return err
 		}
 	}
