@@ -19,6 +19,7 @@ import (
 type server struct {
 	bin, dir, dsn, addr string
 	env                 []string
+	mayBeAway           bool   // the database dies under this server: 503 is no acknowledgement
 	modelRun            string // the run whose model is served
 	cmd                 *exec.Cmd
 	log                 bytes.Buffer
@@ -64,11 +65,11 @@ func (s *server) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !done(); <-tick.C {
+	for end := time.Now().Add(patience); !done(); <-tick.C {
 		if time.Now().After(end) {
 			_ = s.cmd.Process.Kill()
 			_ = s.cmd.Wait()
-			t.Fatalf("after 30 s still not: %s\n%s", what, s.log.String())
+			t.Fatalf("after %v still not: %s\n%s", patience, what, s.log.String())
 		}
 	}
 }
