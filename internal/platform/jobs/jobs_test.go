@@ -338,3 +338,31 @@ func TestOldJobsAreForgotten(t *testing.T) {
 		})
 	})
 }
+
+// TestLateLeaseIsRenewed: a job whose lease ran out while it runs here (the machine slept, the database was away) is not started again,
+// and the next of its group still waits for it.
+func TestLateLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
+	each(t, func(y yard) {
+		var starts, other atomic.Int32
+		begun, end := make(chan struct{}, 8), make(chan struct{})
+		y.Handle("long", func(context.Context, jobs.Job) error { starts.Add(1); begun <- struct{}{}; <-end; return nil }, jobs.Options{})
+		y.Handle("next", func(context.Context, jobs.Job) error { other.Add(1); return nil }, jobs.Options{})
+		y.Handle("free", func(context.Context, jobs.Job) error { begun <- struct{}{}; return nil }, jobs.Options{})
+		y.run()
+		y.enqueue(jobs.New{Kind: "long", Group: "g"})
+		<-begun
+		y.c.Advance(time.Minute)
+		y.enqueue(jobs.New{Kind: "next", Group: "g"})
+		y.enqueue(jobs.New{Kind: "free"}) // done once the queue has looked at all three
+		<-begun
+		if starts.Load() != 1 || other.Load() != 0 {
+			y.t.Errorf("the job was started %d times, the next of its group %d times", starts.Load(), other.Load())
+		}
+		close(end)
+		y.await("the next of the group", func() bool { return other.Load() == 1 })
+		if starts.Load() != 1 {
+			y.t.Errorf("the job was started %d times", starts.Load())
+		}
+	})
+}
