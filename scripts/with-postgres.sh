@@ -10,7 +10,13 @@ fi
 dir=$(mktemp -d)
 as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; } # the server refuses to run as root
 [ "$(id -u)" != 0 ] || chown postgres "$dir"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# below 32768, so that no outgoing connection is given the port meanwhile
+port=$(python3 -c 'import random, socket
+while True:
+    with socket.socket() as s:
+        try: s.bind(("127.0.0.1", random.randrange(10000, 30000)))
+        except OSError: continue
+        print(s.getsockname()[1]); break')
 stop() { as "$bin/pg_ctl" -D "$dir/data" -m immediate -s stop >/dev/null 2>&1 || true; rm -rf "$dir"; }
 trap stop EXIT
 as "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null

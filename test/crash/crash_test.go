@@ -65,7 +65,7 @@ func newServer(t *testing.T, dsn string, env ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &server{bin: bin, dir: t.TempDir(), dsn: dsn, addr: freePort(t), env: env}
+	return &server{bin: bin, dir: t.TempDir(), dsn: dsn, log: filepath.Join(t.TempDir(), "log"), env: env}
 }
 
 func TestKillUnderLoad(t *testing.T) {
@@ -129,7 +129,7 @@ func underLoad(t *testing.T, s *server, strikes int, strike func(generation int)
 			select {
 			case <-l.acks:
 			case <-ctx.Done():
-				t.Fatalf("the server acknowledges too little; %v\n%s", l.bad, s.log.String())
+				t.Fatalf("the server acknowledges too little; %v\n%s", l.bad, s.said())
 			}
 		}
 		if generation < strikes {

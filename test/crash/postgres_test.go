@@ -2,7 +2,6 @@ package crash
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,15 +24,11 @@ func newPostgres(t *testing.T) *postgres {
 	if bin == "" {
 		t.Skip("MODELYARD_TEST_POSTGRES_BIN is not set: scripts/with-postgres.sh sets it")
 	}
-	_, port, err := net.SplitHostPort(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp("", "modelyard-pg-") // not t.TempDir: the server's user must be able to enter it
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &postgres{bin: bin, dir: dir, port: port}
+	p := &postgres{bin: bin, dir: dir, port: freePort(t)}
 	t.Cleanup(func() {
 		_, _ = p.run(context.WithoutCancel(t.Context()), "pg_ctl", "-D", p.data(), "-m", "immediate", "-s", "stop")
 		_ = os.RemoveAll(dir)
@@ -149,7 +144,7 @@ func TestDatabaseDiesUnderLoad(t *testing.T) {
 	})
 	report(t, bad)
 	if t.Failed() {
-		t.Logf("the server's log:\n%s", s.log.String())
+		t.Logf("the server's log:\n%s", s.said())
 	}
 	t.Logf("PostgreSQL died %d times under %d writers; acknowledged and found: %s", deaths, writers, l)
 }
