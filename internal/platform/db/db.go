@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,10 +21,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -60,6 +57,7 @@ type DB struct {
 	writer *writer // SQLite only
 	opts   Options
 	stmts  stmtCache
+	doubts doubts // PostgreSQL
 }
 
 // Open opens the store and checks that it answers. It returns Unavailable when the server or file cannot be reached.
@@ -79,22 +77,6 @@ func File(url string) (path string, ok bool) {
 		return "", false
 	}
 	return strings.TrimPrefix(url, "sqlite:"), true
-}
-
-func openPostgres(ctx context.Context, o Options) (*DB, error) {
-	pool, err := sql.Open("pgx", o.URL)
-	if err != nil {
-		return nil, errs.E(errs.Invalid, "db.open", "database.url cannot be read", redact(err))
-	}
-	pool.SetMaxOpenConns(24)
-	pool.SetMaxIdleConns(8)
-	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close()
-		return nil, errs.E(errs.Unavailable, "db.open", "PostgreSQL does not answer", redact(err)).WithHint("check database.url and that the server runs")
-	}
-	d := &DB{engine: Postgres, pool: pool, opts: o}
-	d.stmts.init(pool)
-	return d, nil
 }
 
 // redact keeps connection strings (they may hold a password) out of messages.
@@ -223,58 +205,6 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 		return d.writer.write(ctx, d, fn)
 	}
 	return d.writePostgres(ctx, fn)
-}
-
-const maxRetries = 20
-
-// retryDelay is 1, 2, 4... at most 64 ms, of which a random half: writers that collided once shall not meet again.
-func retryDelay(attempt int) time.Duration {
-	d := time.Duration(1<<min(attempt, 6)) * time.Millisecond
-	return d/2 + rand.N(d/2)
-}
-
-func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
-	var err error
-	for attempt := range maxRetries {
-		var after []func()
-		after, err = d.tryPostgres(ctx, fn)
-		if err == nil {
-			for _, f := range after {
-				f()
-			}
-			return nil
-		}
-		if !retryable(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryDelay(attempt)):
-		}
-	}
-	return errs.E(errs.Unavailable, "db.write", "too many writers change the same rows", err).WithHint("try again")
-}
-
-func (d *DB) tryPostgres(ctx context.Context, fn func(tx *Tx) error) (after []func(), err error) {
-	stx, err := d.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
-	if err != nil {
-		return nil, wrap("db.begin", err)
-	}
-	defer func() { _ = stx.Rollback() }()
-	tx := &Tx{ctx: ctx, db: d, exec: stx.ExecContext, query: stx.QueryContext, row: stx.QueryRowContext}
-	if err := safely(fn, tx); err != nil {
-		return nil, err
-	}
-	if d.opts.BeforeCommit != nil {
-		d.opts.BeforeCommit()
-	}
-	return tx.after, wrap("db.commit", stx.Commit())
-}
-
-func retryable(err error) bool {
-	var pe *pgconn.PgError
-	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
 }
 
 var errNested = errs.E(errs.Internal, "db.write", "a write inside a write", nil)
