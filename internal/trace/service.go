@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,7 @@ type Service struct {
 	st      store
 	metrics *metrics
 	waiting waiting
+	whole   atomic.Bool // no trace waits for its index
 }
 
 // New makes the service.
