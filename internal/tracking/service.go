@@ -332,11 +332,15 @@ func (t *turns) take(d *db.DB, runID string) (done func()) {
 	if d.Engine() != db.Postgres {
 		return func() {}
 	}
-	h := fnv.New32a()
-	_, _ = io.WriteString(h, runID)
-	m := &t[h.Sum32()%uint32(len(t))]
+	m := &t[t.place(runID)]
 	m.Lock()
 	return m.Unlock
+}
+
+func (t *turns) place(runID string) uint32 {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, runID)
+	return h.Sum32() % uint32(len(t))
 }
 
 func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx *db.Tx, r runRow) error) error {

@@ -1,11 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { lazy, Suspense, type ComponentType, type ReactNode } from 'react'
+import { lazy, Suspense, useMemo, type ComponentType, type ReactNode } from 'react'
 import { Notes, QuestionLine } from '@/features/experiment/Question'
 import { RunsTab } from '@/features/run/RunsTab'
 import { runQueries } from '@/features/run/source'
 import { q } from '@/lib/api/queries'
+import { BetterProvider } from '@/lib/better'
 import { plural, shortId } from '@/lib/format'
+import { betterOf } from '@/lib/metrics'
 import { Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Page, Tabs } from '@/ui/Page'
@@ -31,6 +33,8 @@ export function ExperimentPage(): ReactNode {
   const running = useQuery(runQueries.running(id)).data ?? 0
   const models = useQuery(q.loggedModels(id)).data?.items
   const e = experiment.data
+  const declared = e?.best
+  const better = useMemo(() => betterOf(declared), [declared])
   if (!e) return <Page crumbs={crumbs} title={shortId(id)}>{experiment.error ? <ErrorPanel error={experiment.error} title="Can't read the experiment" onRetry={() => void experiment.refetch()} /> : <Skeleton rows={6} />}</Page>
   const tab = search.tab === 'traces' && !TracesTab ? 'runs' : (search.tab ?? 'runs')
   return (
@@ -42,6 +46,7 @@ export function ExperimentPage(): ReactNode {
         { value: 'runs', label: 'Runs', count: e.runs_count }, { value: 'charts', label: 'Charts' }, ...(TracesTab ? [{ value: 'traces' as const, label: 'Traces' }] : []),
         { value: 'models', label: 'Models', count: models?.length }, { value: 'notes', label: 'Question and notes' },
       ]} />}>
+      <BetterProvider value={better}>
       {tab === 'runs' && <RunsTab key={e.id} experiment={e} search={search} set={(change) => set(change as Partial<typeof search>)} />}
       {tab !== 'runs' && (
         <div className="body">
@@ -53,6 +58,7 @@ export function ExperimentPage(): ReactNode {
           </Suspense>
         </div>
       )}
+      </BetterProvider>
     </Page>
   )
 }
