@@ -41,6 +41,15 @@ export const lab = (api) => remember('lab', async () => {
   return { id, name, runs }
 })
 
+/** The name of a run that lies in the trash. */
+export const discarded = (api) => remember('discarded', async () => {
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-discarded' })
+  const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: 'e2e-discarded-run', start_time: Date.now() })
+  await api.upload(`/api/2.0/mlflow-artifacts/artifacts/${id}/${run.info.run_id}/artifacts/notes.txt`, 'kept until it is purged\n')
+  await api.post('/api/v1/runs/delete', { run_ids: [run.info.run_id] })
+  return 'e2e-discarded-run'
+})
+
 /** A prompt of three versions: production serves the second. */
 export const prompt = (api) => remember('prompt', async () => {
   const name = 'e2e-answer'

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { accessibility, narrow, open, overflow, settled, wide } from '../lib/browser.mjs'
-import { lab, prompt } from '../lib/made.mjs'
+import { discarded, lab, prompt } from '../lib/made.mjs'
+import { eventually } from '../lib/within.mjs'
 import { shot, world } from '../lib/world.mjs'
 
 const count = (n) => n.toLocaleString('en')
@@ -153,6 +154,12 @@ const pages = {
   'lineage-graph': async (api) => {
     const m = (await api.get('/api/v1/models')).items[0]
     return { path: `/lineage?node=version:${m.name}/${m.aliases.champion}`, title: /./, texts: ['bike-demand'] }
+  },
+  trash: async (api) => {
+    const run = await discarded(api)
+    // Who deleted it is told by its event, which comes a moment later.
+    await eventually(async () => assert.ok((await api.get('/api/v1/trash?kind=run')).items.some((i) => i.name === run && i.deleted_by), 'the trash knows who deleted'))
+    return { path: '/trash', title: 'Trash', texts: ['can be brought back', run, 'Contents without a name'] }
   },
   jobs: async (api) => {
     const { items } = await api.get('/api/v1/jobs')

@@ -4,6 +4,7 @@ import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-rea
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { GatePanel } from '@/features/model/Gate'
+import { deletions } from '@/features/model/discard'
 import { aliasLife, type Stay } from '@/features/model/history'
 import { VersionDiff } from '@/features/model/VersionDiff'
 import { who } from '@/lib/actor'
@@ -18,6 +19,7 @@ import { look } from '@/lib/states'
 import { words } from '@/lib/events'
 import { Code, CopyButton, Id } from '@/ui/Code'
 import { Field } from '@/ui/Controls'
+import { DeleteMenu } from '@/ui/DeleteMenu'
 import { Dialog } from '@/ui/Dialog'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
@@ -51,7 +53,7 @@ export function ModelPage(): ReactNode {
   const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
   const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
   if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'model')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
   const tab = search.tab ?? 'overview'
   const champion = versions.find((o) => o.aliases.includes('champion'))
   const state = look(v.status)
@@ -59,7 +61,7 @@ export function ModelPage(): ReactNode {
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare
       status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}{v.stage && v.stage !== 'None' && <Tag look="line" title="stage">{v.stage}</Tag>}</>}
       meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
-      actions={<><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version, 'model')} /><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
       verdict={<VersionVerdict v={v} champion={champion} served={served} />}
       tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'compare', label: 'Compare' }, { value: 'files', label: 'Files', count: v.files_count }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">
