@@ -50,6 +50,44 @@ export const discarded = (api) => remember('discarded', async () => {
   return 'e2e-discarded-run'
 })
 
+const hex = (n, digits) => n.toString(16).padStart(digits, '0')
+
+/**
+ * An experiment of traces, sent as an OpenTelemetry exporter sends them: a question that is looked up and answered, the third of which fails in
+ * its tool. Each takes 100 ms longer than the one before.
+ */
+export async function traces(api, name, howMany = 4) {
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name })
+  const base = Number(id) * 1000
+  const attributes = (o) => Object.entries(o).map(([key, value]) => ({ key, value: { stringValue: typeof value === 'string' ? value : JSON.stringify(value) } }))
+  const made = []
+  for (let i = 1; i <= howMany; i++) {
+    const failed = i === 3
+    const traceId = hex(base + i, 32)
+    const start = (Date.now() - (howMany - i + 1) * 60_000) * 1e6
+    const took = (100 + 100 * i) * 1e6
+    const span = (n, parent, called, from, to, o, status = { code: 1 }) => ({
+      traceId, spanId: hex((base + i) * 10 + n, 16), ...(parent ? { parentSpanId: hex((base + i) * 10 + parent, 16) } : {}), name: called, kind: 1, startTimeUnixNano: String(start + from * took), endTimeUnixNano: String(start + to * took), attributes: attributes(o), status,
+    })
+    const question = `What is station ${i} like at night?`
+    const spans = [
+      span(1, 0, 'answer', 0, 1, { 'mlflow.spanType': '"AGENT"', 'mlflow.spanInputs': { question }, ...(failed ? {} : { 'mlflow.spanOutputs': { answer: `Quiet, ${i} bikes on average.` } }) }, failed ? { code: 2, message: 'the tool failed' } : { code: 1 }),
+      span(2, 1, 'look up', 0.05, 0.3, { 'mlflow.spanType': '"RETRIEVER"', 'mlflow.spanInputs': { q: question } }),
+      span(3, 1, failed ? 'count bikes' : 'write', 0.3, 0.95, { 'mlflow.spanType': failed ? '"TOOL"' : '"LLM"', 'mlflow.chat.tokenUsage': { input_tokens: 20 * i, output_tokens: 10, total_tokens: 20 * i + 10 }, model: i % 2 ? 'small' : 'large' }, failed ? { code: 2, message: 'no such station' } : { code: 1 }),
+    ]
+    await api.post('/v1/traces', { resourceSpans: [{ scopeSpans: [{ spans }] }] }, { 'x-mlflow-experiment-id': id })
+    made.push({ id: `tr-${traceId}`, question, failed })
+  }
+  return { id, name, traces: made }
+}
+
+/** The traces that the pages show. */
+export const answers = (api) => remember('answers', async () => {
+  const made = await traces(api, 'e2e-answers')
+  await api.post(`/api/v1/traces/${made.traces[0].id}/assessments`, { name: 'correct', kind: 'feedback', value: true, rationale: 'looked it up' })
+  return made
+})
+
 /** A prompt of three versions: production serves the second. */
 export const prompt = (api) => remember('prompt', async () => {
   const name = 'e2e-answer'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { accessibility, narrow, open, overflow, settled, wide } from '../lib/browser.mjs'
-import { discarded, lab, prompt } from '../lib/made.mjs'
+import { answers, discarded, lab, prompt } from '../lib/made.mjs'
 import { eventually } from '../lib/within.mjs'
 import { shot, world } from '../lib/world.mjs'
 
@@ -60,6 +60,14 @@ const pages = {
     const { run } = await firstRun(api)
     const [key, value] = Object.entries(run.params)[0]
     return { path: `/runs/${run.id}?tab=details`, title: run.name, texts: [key, value] }
+  },
+  traces: async (api) => {
+    const { id, name, traces } = await answers(api)
+    return { path: `/experiments/${id}?tab=traces`, title: name, texts: ['1 of 4 traces failed', ...traces.map((t) => t.question)] }
+  },
+  trace: async (api) => {
+    const { traces } = await answers(api)
+    return { path: `/traces/${traces[2].id}`, title: 'answer', texts: ['Failed in count bikes', 'no such station', 'look up', '3 spans'] }
   },
   models: async (api) => {
     const { items } = await api.get('/api/v1/models')

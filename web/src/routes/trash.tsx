@@ -112,7 +112,7 @@ function useColumns(restore: (id: string) => void, busy: boolean): Column<TrashI
     { id: 'name', header: 'Name', cell: (i) => <Name item={i} /> },
     { id: 'kind', header: 'Kind', from: 480, cell: (i) => <span className="text-2">{kindOf(i.kind).one}{i.holds ? <span className="text-3"> with {plural(i.holds, ...(kindOf(i.kind).holds ?? ['thing', 'things']))}</span> : ''}</span> },
     { id: 'parent', header: 'In', from: 900, cell: (i) => <span className="text-2 inline-block max-w-[220px] clip align-bottom" title={i.parent}>{i.parent}</span> },
-    { id: 'size', header: 'Size', num: true, from: 420, cell: (i) => (i.bytes === undefined ? <span className="text-3">not counted</span> : <span title={i.files === undefined ? undefined : plural(i.files, 'file')}>{bytes(i.bytes)}</span>) },
+    { id: 'size', header: 'Size', num: true, from: 420, cell: (i) => (i.kind === 'trace' && !i.files ? '' : i.bytes === undefined ? <span className="text-3">not counted</span> : <span title={i.files === undefined ? undefined : plural(i.files, 'file')}>{bytes(i.bytes)}</span>) },
     { id: 'deleted', header: 'Deleted', from: 560, cell: (i) => <span className="text-2"><Time at={i.deleted_at} />{i.deleted_by && <span className="text-3"> by {who(i.deleted_by).name}</span>}</span> },
     { id: 'until', header: 'Goes for good', from: 720, cell: (i) => (i.used_by && i.used_by.length > 0 ? <span className="text-3" title={`needed by ${i.used_by.join(', ')}`}>stays, it is needed</span> : i.purge_at ? <Time at={i.purge_at} /> : <span className="text-3">when purged</span>) },
     { id: 'do', num: true, header: <span className="sr-only">Restore</span>, cell: (i) => <button type="button" className="btn s" disabled={busy} aria-label={`Restore ${i.name || i.id}`} onClick={() => restore(i.id)}><RotateCcw size={12} />Restore</button> },
@@ -123,9 +123,12 @@ function Name({ item: i }: { item: TrashItem }) {
   const to = pageInTrash(i.id)
   const name = i.name || i.id
   return (
-    <span className="flex items-center gap-1.5">
-      {to ? <Go className="strong clip max-w-[min(280px,44vw)]" to={to} title={name}>{name}</Go> : <b className="clip max-w-[min(280px,44vw)]" title={name}>{name}</b>}
-      {i.used_by && i.used_by.length > 0 && <Tag look="line" title={`needed by ${i.used_by.join(', ')}`}>in use</Tag>}
-    </span>
+    <>
+      <span className="flex items-center gap-1.5">
+        {to ? <Go className="strong clip max-w-[min(280px,44vw)]" to={to} title={name}>{name}</Go> : <b className="clip max-w-[min(280px,44vw)]" title={name}>{name}</b>}
+        {i.used_by && i.used_by.length > 0 && <Tag look="line" title={`needed by ${i.used_by.join(', ')}`}>in use</Tag>}
+      </span>
+      <span className="hidden @max-[560px]:block text-3 text-xs pb-1">{kindOf(i.kind).one}, <Time at={i.deleted_at} /></span>
+    </>
   )
 }

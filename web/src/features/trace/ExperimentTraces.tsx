@@ -1,9 +1,11 @@
 import { keepPreviousData, useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { useMemo, type ReactNode } from 'react'
+import { Trash2, X } from 'lucide-react'
+import { useMemo, useState, type ReactNode } from 'react'
 import { ApiError } from '@/lib/api/http'
 import { count, ms, plural } from '@/lib/format'
 import { href } from '@/lib/href'
+import { useKeys } from '@/lib/keys'
 import { parseSort, sortText } from '@/lib/url'
 import { DataTable, type Column } from '@/ui/DataTable'
 import { Empty, Skeleton } from '@/ui/Empty'
@@ -14,7 +16,8 @@ import { Segmented } from '@/ui/Segmented'
 import { Shape } from '@/ui/Shape'
 import { Tag } from '@/ui/Status'
 import { Time } from '@/ui/Time'
-import { said, searchTraces, stateOf, threeLines, type Trace } from './api'
+import { useDiscard } from '@/ui/useDiscard'
+import { discardTraces, said, searchTraces, stateOf, threeLines, type Trace } from './api'
 
 const route = getRouteApi('/experiments/$id')
 const orderOf: Record<string, string> = { started: 'timestamp_ms', took: 'execution_time_ms', name: 'name' }
@@ -36,6 +39,8 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
   })
   const traces = useMemo(() => pages.data?.pages.flatMap((p) => p.items) ?? [], [pages.data])
   const columns = useColumns(traces)
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
+  const chosen = traces.filter((t) => selected.has(t.id)).map((t) => t.id)
   const wrong = pages.error instanceof ApiError && pages.error.status === 400 ? pages.error : undefined
   if (pages.isPending) return <Skeleton rows={8} />
   if (pages.error && !wrong && traces.length === 0) return <ErrorBox error={pages.error} title="Can't read the traces" onRetry={() => void pages.refetch()} />
@@ -58,11 +63,33 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
       {wrong && <p className="text-bad text-sm">{wrong.message}{wrong.hint && ` ${wrong.hint}`}</p>}
       {traces.length === 0 ? !wrong && <section className="panel"><Empty title="No trace fits the filter">Change it, or <button type="button" className="link" onClick={() => set({ tfilter: undefined, tstate: undefined })}>show all traces</button>.</Empty></section> : (
         <section className={`panel ${pages.isPlaceholderData ? 'stale' : ''}`}>
-          <DataTable label="Traces, newest first" columns={columns} rows={traces} rowKey={(t) => t.id} sorted sort={sort} onSort={(s) => set({ tsort: sortText(s) })} onOpen={(t) => go(href.trace(t.id))} fixed />
+          <DataTable label="Traces, newest first" columns={columns} rows={traces} rowKey={(t) => t.id} sorted sort={sort} onSort={(s) => set({ tsort: sortText(s) })} onOpen={(t) => go(href.trace(t.id))} fixed selected={selected} onSelect={setSelected} rowName={(t) => `${t.name || t.id}, ${t.request_preview.slice(0, 60)}`} />
         </section>
       )}
       {pages.hasNextPage && <button type="button" className="btn justify-self-start" disabled={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>Show more</button>}
+      {chosen.length > 0 && <Chosen experiment={id} ids={chosen} onClear={() => setSelected(new Set())} />}
     </div>
+  )
+}
+
+/** What can be done with the selected traces; floats over the table. */
+function Chosen({ experiment, ids, onClear }: { experiment: string; ids: readonly string[]; onClear: () => void }) {
+  const discard = useDiscard()
+  const what = plural(ids.length, 'trace')
+  const remove = () => void discard({ what, ...discardTraces(experiment, ids) }).then((went) => went && onClear())
+  useKeys([
+    { keys: 'Delete', label: 'Delete the selected traces', run: remove },
+    { keys: 'Escape', label: 'Clear the selection', run: onClear },
+  ])
+  return (
+    <>
+      <div className="h-12" />
+      <div className="float" role="toolbar" aria-label="Selected traces">
+        <b>{what}</b><span className="text-3 text-sm mr-2">selected</span>
+        <button type="button" className="btn s" onClick={remove}><Trash2 size={12} />Delete</button>
+        <button type="button" className="btn s ghost icon" aria-label="Clear the selection" onClick={onClear}><X size={14} /></button>
+      </div>
+    </>
   )
 }
 

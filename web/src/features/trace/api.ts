@@ -1,6 +1,7 @@
 // What the pages of traces read, and what it looks like.
 import { queryOptions } from '@tanstack/react-query'
 import { http } from '@/lib/api/http'
+import { mostIds, trash } from '@/lib/api/trash'
 import type { List } from '@/lib/api/types'
 
 export type TraceState = 'OK' | 'ERROR' | 'IN_PROGRESS' | 'STATE_UNSPECIFIED'
@@ -106,3 +107,9 @@ export function said(a: Assessment): string {
   if (a.value === false) return 'no'
   return typeof a.value === 'string' ? a.value : JSON.stringify(a.value)
 }
+
+/** How traces of an experiment go to the trash and come back. */
+export const discardTraces = (experiment: string, ids: readonly string[]) => ({
+  remove: () => http.post('/api/v1/traces/delete', { body: { experiment_id: experiment, ids } }),
+  restore: async () => { for (let i = 0; i < ids.length; i += mostIds) await trash.restore(ids.slice(i, i + mostIds).map((id) => `trace:${id}`)) },
+})

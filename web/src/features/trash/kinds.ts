@@ -12,7 +12,7 @@ const kinds: Record<string, Kind> = {
   run: { one: 'run', many: 'runs' },
   experiment: { one: 'experiment', many: 'experiments', holds: ['run', 'runs'] },
   logged_model: { one: 'logged model', many: 'logged models' },
-  trace: { one: 'trace', many: 'traces' },
+  trace: { one: 'trace', many: 'traces', holds: ['span', 'spans'] },
   model: { one: 'model', many: 'models', holds: ['version', 'versions'] },
   model_version: { one: 'model version', many: 'model versions' },
   dataset: { one: 'dataset', many: 'datasets', holds: ['version', 'versions'] },
