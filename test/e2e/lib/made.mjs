@@ -50,6 +50,28 @@ export const discarded = (api) => remember('discarded', async () => {
   return 'e2e-discarded-run'
 })
 
+/** A model version of many kinds of files, registered with a link to a run elsewhere; the second version's link is not one of the web. */
+export const filed = (api) => remember('filed', async () => {
+  const name = 'e2e-filed'
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: `${name}-runs` })
+  const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: name, start_time: Date.now() })
+  const put = (path, body) => api.upload(`/api/2.0/mlflow-artifacts/artifacts/${id}/${run.info.run_id}/artifacts/model/${path}`, body)
+  await put('MLmodel', 'flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n')
+  await put('README.md', '# Night model\n\nMade for *quiet* hours. <script>document.title="owned"</script>\n')
+  await put('config.json', JSON.stringify({ rate: 0.01, layers: [64, 32] }))
+  await put('rows.csv', `id,name\n${Array.from({ length: 300 }, (_, i) => `${String(i).padStart(4, '0')},"a, ${i}"`).join('\n')}\n`)
+  await put('table.json', JSON.stringify({ columns: ['question', 'answer'], data: [['one', 1], ['two', null]] }))
+  await put('walk.ipynb', JSON.stringify({ cells: [{ cell_type: 'markdown', source: '# Night walk' }, { cell_type: 'code', execution_count: 1, source: 'df.head()', outputs: [{ output_type: 'execute_result', data: { 'text/html': '<table><tr><th>hour</th></tr><tr><td>5<img src=x onerror="document.title=\'owned\'"></td></tr></table>' } }] }] }))
+  await put('page.html', '<script>document.title="owned"</script><h1>report</h1>')
+  await put('notes.txt', 'kept as it is\n')
+  await put('weights.bin', new Uint8Array([0, 1, 2, 3]))
+  await put('plots/line.png', png(32, 20, [200, 40, 90]))
+  await put('sample.parquet', new Uint8Array(await (await fetch(`${api.url}/api/v1/datasets/bike-demand/versions/latest/data?format=parquet`)).arrayBuffer()))
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  for (const link of ['https://elsewhere.example/#/runs/1', 'javascript:alert(1)']) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: `runs:/${run.info.run_id}/model`, run_link: link })
+  return { name }
+})
+
 const hex = (n, digits) => n.toString(16).padStart(digits, '0')
 
 /**

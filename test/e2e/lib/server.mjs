@@ -75,6 +75,7 @@ function api(url, token) {
     return (response.headers.get('Content-Type') ?? '').includes('json') ? JSON.parse(text) : text
   }
   return {
+    url,
     get: (address) => call('GET', address),
     post: (address, body = {}, headers = {}) => call('POST', address, body, headers),
     put: (address, body) => call('PUT', address, body),

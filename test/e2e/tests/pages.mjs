@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { accessibility, narrow, open, overflow, settled, wide } from '../lib/browser.mjs'
-import { answers, discarded, lab, prompt } from '../lib/made.mjs'
+import { answers, discarded, filed, lab, prompt } from '../lib/made.mjs'
 import { eventually } from '../lib/within.mjs'
 import { shot, world } from '../lib/world.mjs'
 
@@ -77,6 +77,10 @@ const pages = {
     const model = (await api.get('/api/v1/models')).items[0]
     const version = await api.get(`/api/v1/models/${model.name}/versions/${model.aliases.champion}`)
     return { path: `/models/${model.name}?version=${version.version}`, title: `${model.name} v${version.version}`, texts: ['@champion', ...version.signature.inputs.map((c) => c.name), ...version.gates.map((g) => g.gate)] }
+  },
+  'model-files': async (api) => {
+    const { name } = await filed(api)
+    return { path: `/models/${name}?version=1&tab=files&file=README.md`, title: `${name} v1`, texts: ['Night model', 'quiet', 'rows.csv', 'sample.parquet'] }
   },
   'model-activity': async (api) => {
     const model = (await api.get('/api/v1/models')).items[0]

@@ -100,6 +100,17 @@ export const threeLines = (experiment: string) => `import mlflow; mlflow.set_tra
 mlflow.set_experiment(experiment_id="${experiment}")
 mlflow.openai.autolog()  # or put @mlflow.trace before a function`
 
+/** A preview as people read it: of inputs or outputs with one text in them, that text. */
+export function plain(preview: string): string {
+  if (!/^\{"[^"]{1,60}":\s?"/.test(preview)) return preview
+  try {
+    const [only, ...more] = Object.values(JSON.parse(preview) as Record<string, unknown>)
+    return typeof only === 'string' && more.length === 0 ? only : preview
+  } catch {
+    return preview
+  }
+}
+
 /** An assessment's value as a short text. */
 export function said(a: Assessment): string {
   if (a.error) return a.error.error_message || a.error.error_code || 'error'
