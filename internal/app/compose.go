@@ -113,7 +113,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
 
-	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash(), traces.Trash()), inUse(models, track))...)
 
 	if err := s.backupRoutes(served.log); err != nil {
 		return nil, err
