@@ -252,7 +252,13 @@ func TestChampionAndAlias(t *testing.T) {
 		if champion() != good || x.Against != "models:/m/"+worse || x.PValue == nil || *x.PValue >= alpha || *x.Measured >= *x.Required || *x.Baseline <= *x.Required {
 			t.Fatalf("%+v", x)
 		}
-		ask(worse, Fail, "not better")
+		stored, err := b.Result(ctx, r.ID)
+		if d := stored.Rules[0].Difference; err != nil || d == nil || d.High >= 0 || math.Abs(d.Value-(*x.Measured-*x.Baseline)) > 1e-9 || d.Rows != stored.Rows {
+			t.Fatalf("the interval is kept: %+v %v", d, err)
+		}
+		if d := ask(worse, Fail, "not better").Rules[0].Difference; d == nil || d.Low <= 0 {
+			t.Fatalf("a worse one has an interval too: %+v", d)
+		}
 		if err := b.models.SetAlias(ctx, "m", "champion", corrupt, ""); err != nil {
 			t.Fatal(err)
 		}

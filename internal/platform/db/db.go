@@ -17,9 +17,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -56,8 +57,7 @@ type DB struct {
 	writer *writer // SQLite only
 	opts   Options
 	stmts  stmtCache
-	busy   sync.Map // goroutine id -> true while it runs fn (PostgreSQL)
-	doubts doubts   // PostgreSQL
+	doubts doubts // PostgreSQL
 }
 
 // Open opens the store and checks that it answers. It returns Unavailable when the server or file cannot be reached.
@@ -97,7 +97,7 @@ func openSQLite(ctx context.Context, o Options) (*DB, error) {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)", "synchronous(full)"}, extra...)}
 		return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	}
-	wdb, err := open("journal_mode(wal)", "journal_size_limit(67108864)")
+	wdb, err := open("journal_mode(wal)", "cache_size(-16384)", "journal_size_limit(67108864)", "wal_autocheckpoint("+strconv.Itoa(logPages)+")")
 	if err != nil {
 		return nil, errs.E(errs.Internal, "db.open", "cannot open the store", err)
 	}
@@ -198,6 +198,9 @@ func (t *Tx) AfterCommit(fn func()) { t.after = append(t.after, fn) }
 
 // Write runs fn in a transaction and returns when it is durable. fn may run more than once. A Write inside fn is an error.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	if nested() {
+		return errNested
+	}
 	if d.writer != nil {
 		return d.writer.write(ctx, d, fn)
 	}
@@ -205,6 +208,20 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 var errNested = errs.E(errs.Internal, "db.write", "a write inside a write", nil)
+
+// nested reports whether we are called from inside the function of a write. On SQLite it would wait for itself for ever. Only the stack can
+// tell; walking it takes one or two microseconds.
+func nested() bool {
+	var stack [128]uintptr
+	for _, pc := range stack[:runtime.Callers(3, stack[:])] {
+		if f := runtime.FuncForPC(pc - 1); f != nil && f.Entry() == safelyEntry {
+			return true
+		}
+	}
+	return false
+}
+
+var safelyEntry = reflect.ValueOf(safely).Pointer()
 
 // safely turns a panic in fn into an error, so that one caller's bug cannot take the shared commit down.
 func safely(fn func(tx *Tx) error, tx *Tx) (err error) {

@@ -79,11 +79,6 @@ func retryDelay(attempt int) time.Duration {
 }
 
 func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
-	gid := goroutineID()
-	if _, nested := d.busy.LoadOrStore(gid, true); nested {
-		return errNested
-	}
-	defer d.busy.Delete(gid)
 	var err error
 	for attempt := range maxRetries {
 		var after []func()
