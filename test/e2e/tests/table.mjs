@@ -9,6 +9,8 @@ import { seed } from '../seed.mjs'
 
 const rows = 'main tbody tr[data-row]'
 const count = (page, n) => page.waitForFunction(([s, k]) => document.querySelectorAll(s).length === k, [rows, n])
+/** How many runs the table has, on the screen or not. */
+const has = (page, n) => page.waitForFunction((k) => document.querySelector('main [data-grid] table')?.getAttribute('aria-rowcount') === String(k + 1), n)
 const head = (page, id) => page.locator(`th[data-column="${id}"]`)
 const order = (page) => page.locator('th[data-column]').evaluateAll((all) => all.map((th) => th.dataset.column))
 const menu = async (page, id) => { await head(page, id).hover(); await head(page, id).getByRole('button', { name: /: menu$/ }).click() }
@@ -152,7 +154,7 @@ test('table: only what differs is asked of all runs, the ones that were not read
 test('table: groups by a parameter and by a tag, with their bands, and the way into one', within(async (page, api) => {
   const id = await seed(page.base, 40, 'e2e-bands')
   await open(page, `/experiments/${id}`)
-  await count(page, 40)
+  await has(page, 40)
   await page.getByRole('button', { name: 'Group', exact: true }).click()
   await page.getByRole('menuitemcheckbox', { name: 'model' }).click()
   await page.keyboard.press('Escape')
@@ -173,7 +175,7 @@ test('table: groups by a parameter and by a tag, with their bands, and the way i
   await count(page, teams.length)
   await page.locator(rows).filter({ hasText: teams[0].keys['tags.team'] }).click()
   await page.waitForURL(/filter=tags.team/)
-  await page.waitForFunction((n) => document.querySelector('main table')?.getAttribute('aria-rowcount') === String(n + 1), teams[0].runs)
+  await has(page, teams[0].runs)
 }))
 
 test('table: a run that begins while one looks comes by itself, and its values move', within(async (page, api) => {

@@ -84,7 +84,7 @@ export function RunGrid(p: Props): ReactNode {
     kept.current = undefined
   }, [order])
   const needed = new Map(looks.map((l) => [l.id, l.width ?? 0]))
-  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0)))
+  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0) + (p.pinned.has(id) ? 14 : 0)))
   const lefts = new Map<string, number>()
   let left = checkWidth
   for (const id of order) {
