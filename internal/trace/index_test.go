@@ -110,7 +110,7 @@ func naive(t *testing.T, s *Service, filter string) []string {
 
 func mustPlan(t *testing.T, s *Service) *plan {
 	t.Helper()
-	p, err := s.plan(Query{ExperimentIDs: []string{"1"}})
+	p, err := s.plan(t.Context(), Query{ExperimentIDs: []string{"1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,6 +156,27 @@ func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
 	return out, rows.Err()
 }
 
+// experimentsOf finds the experiments of some traces; unknown ones are left out.
+func (s store) experimentsOf(ctx context.Context, ids []string) (map[string]string, error) {
+	out := map[string]string{}
+	for part := range slices.Chunk(ids, 500) {
+		rows, err := s.db.Query(ctx, "SELECT id, experiment_id FROM trace WHERE id IN ("+db.Placeholders(len(part))+")", anys(part)...)
+		if err != nil {
+			return nil, err
+		}
+		err = eachRow(rows, func() error {
+			var id, experiment string
+			err := rows.Scan(&id, &experiment)
+			out[id] = experiment
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func anys(ids []string) []any {
 	out := make([]any, len(ids))
 	for i, id := range ids {
