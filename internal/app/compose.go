@@ -84,7 +84,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
+		Facts: governance.Facts{Runs: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
@@ -119,7 +119,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)
 
-	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash()), inUse(models, track))...)
+	ds = append(ds, s.keep(slices.Concat(models.Trash(), track.Trash(), data.Trash(), traces.Trash()), inUse(models, track))...)
 
 	if err := s.backupRoutes(served.log); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +81,7 @@ func (s *Service) Start(ctx context.Context, n NewTrace) (Trace, error) {
 		return Trace{}, err
 	}
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		t, err := find(tx, n.ID)
+		t, err := s.revive(ctx, tx, n.ID, n.ExperimentID)
 		if err != nil {
 			return err
 		}
@@ -198,14 +197,14 @@ func (s *Service) mine(ctx context.Context, id string) error {
 	if !s.limited(ctx) {
 		return nil
 	}
-	t, err := s.st.get(ctx, id)
-	if errs.Is(err, errs.NotFound) {
-		return nil
+	there, err := s.st.experimentsOf(ctx, []string{id})
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.visible(ctx, id, t.ExperimentID)
+	if experiment, ok := there[id]; ok {
+		return s.visible(ctx, id, experiment)
 	}
-	return err
+	return nil
 }
 
 // seen keeps the experiments whose traces the request may see.
@@ -518,63 +517,6 @@ func (d Deletion) validate() error {
 		return errs.Invalidf("trace.delete", "a deletion takes at most %d ids, got %d", MaxDelete, len(d.IDs)).WithField("trace_ids", "expected fewer ids")
 	}
 	return nil
-}
-
-// Delete removes traces for good and gives how many there were. Kinds: Invalid.
-func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
-	if err := d.validate(); err != nil {
-		return 0, err
-	}
-	if ok, err := s.sees(ctx, d.ExperimentID); err != nil || !ok {
-		return 0, err // none that could be here
-	}
-	if len(d.IDs) > 0 {
-		d.IDs = slices.DeleteFunc(slices.Clone(d.IDs), func(id string) bool { return !idPattern.MatchString(id) })
-		if len(d.IDs) == 0 { // none that could be here
-			return 0, nil
-		}
-	}
-	total, left := int64(0), d.Max
-	for {
-		step := MaxDelete // a large deletion is many short transactions, so that writers are not held up
-		if d.Max > 0 {
-			step = min(step, left)
-		}
-		var ids []string
-		err := s.d.DB.Write(ctx, func(tx *db.Tx) (err error) {
-			if len(d.IDs) > 0 {
-				ids, err = idsOf(tx, "experiment_id = ? AND id IN ("+db.Placeholders(len(d.IDs))+")", append([]any{d.ExperimentID}, anys(d.IDs)...)...)
-			} else {
-				ids, err = idsOf(tx, "experiment_id = ? AND started_at <= ? ORDER BY started_at, id LIMIT ?", d.ExperimentID, clock.Micros(*d.Before), step)
-			}
-			if err != nil || len(ids) == 0 {
-				return err
-			}
-			if _, err = removeTraces(tx, ids); err != nil {
-				return err
-			}
-			return s.d.Events.Append(ctx, tx, EventDeleted, events.Resource{Kind: "experiment", ID: d.ExperimentID}, deleted{d.ExperimentID, len(ids)})
-		})
-		if err != nil {
-			return total, err
-		}
-		for _, id := range ids {
-			if _, err := s.d.Files.Delete(ctx, FilesRoot(id), ""); err != nil && !errs.Is(err, errs.NotFound) {
-				return total, err
-			}
-		}
-		total += int64(len(ids))
-		left -= len(ids)
-		if len(d.IDs) > 0 || len(ids) < step || (d.Max > 0 && left <= 0) {
-			return total, nil
-		}
-	}
-}
-
-// Purge removes every trace of an experiment that goes for good. Doing it again does nothing.
-func (s *Service) Purge(ctx context.Context, experimentID string) (int64, error) {
-	end := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-	return s.Delete(ctx, Deletion{ExperimentID: experimentID, Before: &end})
 }
 
 // waiting wakes readers when a trace has changed.

@@ -79,7 +79,7 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		out = first
 		for _, b := range kept {
-			if err := s.addBatch(tx, experimentID, b); errs.Is(err, errs.Exhausted) {
+			if err := s.addBatch(ctx, tx, experimentID, b); errs.Is(err, errs.Exhausted) {
 				out.reject(len(b.Spans), err)
 			} else if err != nil {
 				return err
@@ -139,8 +139,8 @@ type packed struct {
 }
 
 // addBatch adds spans of one trace. Exhausted when the trace is full.
-func (s *Service) addBatch(tx *db.Tx, experimentID string, b packed) error {
-	t, err := find(tx, b.TraceID)
+func (s *Service) addBatch(ctx context.Context, tx *db.Tx, experimentID string, b packed) error {
+	t, err := s.revive(ctx, tx, b.TraceID, experimentID)
 	if err != nil {
 		return err
 	}

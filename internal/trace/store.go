@@ -60,7 +60,7 @@ func nullable(s *string) sql.NullString {
 	return sql.NullString{String: *s, Valid: true}
 }
 
-// put writes a whole trace row.
+// put writes a whole trace row; a trace that is written is not in the trash.
 func put(tx *db.Tx, t *Trace) error {
 	tags, err := encode(t.Tags)
 	if err != nil {
@@ -82,7 +82,8 @@ func put(tx *db.Tx, t *Trace) error {
 		ON CONFLICT (id) DO UPDATE SET experiment_id = excluded.experiment_id, started_at = excluded.started_at, duration_us = excluded.duration_us,
 			state = excluded.state, name = excluded.name, client_request_id = excluded.client_request_id, request_preview = excluded.request_preview,
 			response_preview = excluded.response_preview, tags = excluded.tags, metadata = excluded.metadata, shapes = excluded.shapes,
-			span_count = excluded.span_count, span_bytes = excluded.span_bytes, finalized = excluded.finalized, run_id = excluded.run_id`,
+			span_count = excluded.span_count, span_bytes = excluded.span_bytes, finalized = excluded.finalized, run_id = excluded.run_id,
+			deleted_at = 0, deleted_by = '', trashed_from = ''`,
 		t.ID, t.ExperimentID, clock.Micros(t.Start), duration, string(t.State), t.Name, t.ClientRequestID, nullable(t.RequestPreview),
 		nullable(t.ResponsePreview), tags, meta, shape, t.SpanCount, t.bytes, t.finalized, t.RunID())
 	return err
@@ -96,12 +97,12 @@ func encode(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// find reads a trace inside a transaction; nil when there is none.
+// find reads a trace inside a transaction; nil when there is none, or only one in the trash.
 func find(tx *db.Tx, id string) (*Trace, error) {
 	if !idPattern.MatchString(id) { // no text that a database cannot take
 		return nil, nil
 	}
-	t, err := scanTrace(tx.QueryRow("SELECT "+columns+" FROM trace WHERE id = ?", id))
+	t, err := scanTrace(tx.QueryRow("SELECT "+columns+" FROM trace WHERE id = ? AND deleted_at = 0", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -120,7 +121,7 @@ func (s store) get(ctx context.Context, id string) (Trace, error) {
 	if !idPattern.MatchString(id) {
 		return Trace{}, noTrace(id)
 	}
-	t, err := scanTrace(s.db.QueryRow(ctx, "SELECT "+columns+" FROM trace WHERE id = ?", id))
+	t, err := scanTrace(s.db.QueryRow(ctx, "SELECT "+columns+" FROM trace WHERE id = ? AND deleted_at = 0", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, noTrace(id)
 	}
@@ -133,7 +134,7 @@ func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := s.db.Query(ctx, "SELECT "+columns+" FROM trace WHERE id IN ("+db.Placeholders(len(ids))+")", anys(ids)...)
+	rows, err := s.db.Query(ctx, "SELECT "+columns+" FROM trace WHERE deleted_at = 0 AND id IN ("+db.Placeholders(len(ids))+")", anys(ids)...)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +157,12 @@ func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
 	return out, rows.Err()
 }
 
-// experimentsOf finds the experiments of some traces; unknown ones are left out.
+// experimentsOf finds the experiments of some traces, of those in the trash the one they were deleted from; unknown ones are left out.
 func (s store) experimentsOf(ctx context.Context, ids []string) (map[string]string, error) {
 	out := map[string]string{}
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !idPattern.MatchString(id) }) // no text that a database cannot take
 	for part := range slices.Chunk(ids, 500) {
-		rows, err := s.db.Query(ctx, "SELECT id, experiment_id FROM trace WHERE id IN ("+db.Placeholders(len(part))+")", anys(part)...)
+		rows, err := s.db.Query(ctx, "SELECT id, CASE WHEN deleted_at > 0 THEN trashed_from ELSE experiment_id END FROM trace WHERE id IN ("+db.Placeholders(len(part))+")", anys(part)...)
 		if err != nil {
 			return nil, err
 		}

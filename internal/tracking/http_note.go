@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	tables "github.com/modelyard/modelyard/internal/table" // table is a type of this package
 )
 
 // noteRoutes are what people write: texts of experiments and runs, verdicts, saved views; and previews of files.
 func (s *Service) noteRoutes(r *httpx.Router) {
-	httpx.Patch(r, "/api/v1/experiments/{id}", "experiment:write", "Change the name, description, hypothesis, success criteria or verdict of an experiment", s.editExperimentHTTP)
+	httpx.Patch(r, "/api/v1/experiments/{id}", "experiment:write", "Change the name, description, hypothesis, success criteria or verdict of an experiment, or what is best of its metrics", s.editExperimentHTTP)
 	httpx.Get(r, "/api/v1/experiments/{id}/views", "experiment:read", "Saved views of an experiment's runs", s.listViewsHTTP)
 	httpx.Create(r, "/api/v1/experiments/{id}/views", "experiment:write", "Save a view of an experiment's runs", s.saveViewHTTP)
 	httpx.Patch(r, "/api/v1/experiments/{id}/views/{view}", "experiment:write", "Rename a view or give it another query", s.editViewHTTP)
@@ -53,12 +54,13 @@ type editExperimentIn struct {
 			Outcome Outcome `json:"outcome" enum:"supported,refuted,inconclusive,open" doc:"open takes the verdict back"`
 			Summary string  `json:"summary,omitempty" doc:"what was learned"`
 		} `json:"verdict,omitempty"`
+		Best map[string]string `json:"best,omitempty" maxProperties:"100" doc:"by metric: min or max is the better end of it, an empty text leaves it to the name"`
 	}
 }
 
 func (s *Service) editExperimentHTTP(ctx context.Context, in *editExperimentIn) (*ExperimentView, error) {
 	b := in.Body
-	ed := ExperimentEdit{Name: b.Name, Description: b.Description, Hypothesis: b.Hypothesis, Criteria: b.Criteria}
+	ed := ExperimentEdit{Name: b.Name, Description: b.Description, Hypothesis: b.Hypothesis, Criteria: b.Criteria, Best: b.Best}
 	if b.Verdict != nil {
 		ed.Verdict = &VerdictEdit{b.Verdict.Outcome, b.Verdict.Summary}
 	}
@@ -196,6 +198,19 @@ type previewIn struct {
 	Rows int    `query:"rows" minimum:"1" maximum:"1000" default:"200"`
 }
 
-func (s *Service) previewHTTP(ctx context.Context, in *previewIn) (*FilePreview, error) {
-	return s.Preview(ctx, in.ID, in.Path, min(in.Rows, mostPreview))
+func (s *Service) previewHTTP(ctx context.Context, in *previewIn) (*tables.FilePreview, error) {
+	return s.Preview(ctx, in.ID, in.Path, in.Rows)
+}
+
+// Preview shows the beginning of a run's file as rows, text, or not at all. Kinds: NotFound, Invalid for a path that is none.
+func (s *Service) Preview(ctx context.Context, runID, p string, rows int) (*tables.FilePreview, error) {
+	if _, err := s.HasRun(ctx, runID); err != nil {
+		return nil, err
+	}
+	f, file, err := s.d.Files.Open(ctx, RunRoot(runID), p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return tables.Preview(ctx, f, file.Path, file.Size, rows)
 }
