@@ -168,7 +168,7 @@ func TestSpanCountIsExact(t *testing.T) {
 				t.Fatal(i, tr.SpanCount, err)
 			}
 		}
-		if _, err := s.Delete(t.Context(), Deletion{ExperimentID: "1", IDs: []string{tid(1)}}); err != nil {
+		if _, err := s.Purge(t.Context(), "1"); err != nil {
 			t.Fatal(err)
 		}
 		var left int
