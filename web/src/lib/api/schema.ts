@@ -158,6 +158,16 @@ export interface CopyVersionInputBody {
 export interface CreateExperimentInBody {
   name: string
   tags?: Record<string, string>
+  /** the default one without it */
+  workspace?: string
+}
+
+export interface CreateInBody {
+  /** empty, or mlflow-artifacts:/: this server keeps artifacts itself */
+  default_artifact_root?: string
+  description?: string
+  /** 2 to 63 lower-case letters, digits and inner hyphens */
+  name: string
 }
 
 export interface CreateInputBody {
@@ -306,6 +316,7 @@ export interface EvalsetDataset {
   tags: Record<string, string>
   updated_at: string
   updated_by?: string
+  workspace: string
 }
 
 export interface EvalsetDatasetList {
@@ -1238,6 +1249,8 @@ export interface RegistryModel {
   tags: Record<string, string>
   updated_at: string
   versions_count: number
+  /** of names with one, such as team-a:churn */
+  workspace: string
 }
 
 export interface RegistryModelChange {
@@ -1249,7 +1262,7 @@ export interface RegistryModelChange {
 
 export interface RegistryNewModel {
   description?: string
-  /** letters, digits, spaces and . _ - ( ) +, at most 256 bytes */
+  /** letters, digits, spaces and . _ - ( ) +, at most 256 bytes; in another workspace than the default one <workspace>:<name> */
   name: string
   tags?: Record<string, string>
 }
@@ -1697,6 +1710,8 @@ export interface TrackingExperimentView {
   tags: Record<string, string>
   updated_at: string
   verdict?: TrackingVerdictView
+  /** names are unique within it */
+  workspace: string
 }
 
 export interface TrackingFileList {
@@ -2036,4 +2051,22 @@ export interface VerdictStruct {
   outcome: 'supported' | 'refuted' | 'inconclusive' | 'open'
   /** what was learned */
   summary?: string
+}
+
+export interface WorkspaceChange {
+  /** empty, or mlflow-artifacts:/: this server keeps artifacts itself */
+  default_artifact_root?: string
+  description?: string
+}
+
+export interface WorkspaceWorkspace {
+  created_at: string
+  default_artifact_root?: string
+  description?: string
+  name: string
+  updated_at: string
+}
+
+export interface WorkspaceWorkspaceList {
+  items: WorkspaceWorkspace[]
 }
