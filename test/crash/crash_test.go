@@ -84,7 +84,7 @@ func TestKillUnderLoad(t *testing.T) {
 // TestMutantIsCaught: a server that answers before it commits loses acknowledged writes, and this test sees it.
 func TestMutantIsCaught(t *testing.T) {
 	t.Parallel()
-	_, bad := killUnderLoad(t, newServer(t, "", "MODELYARD_TEST_ANSWER_EARLY=lose my data"), 3)
+	_, bad := killUnderLoad(t, newServer(t, "", "MODELYARD_TEST_ANSWER_EARLY=lose my data", "MODELYARD_TEST_COMMIT_DELAY=20ms"), 4) // the delay makes losses certain, not likely
 	lost := slices.DeleteFunc(bad, func(b string) bool {
 		return !strings.Contains(b, " is lost;") && !strings.Contains(b, " batches, want ")
 	})
