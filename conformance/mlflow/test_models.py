@@ -78,8 +78,9 @@ def test_registry(client):
     client.set_registered_model_tag("house", "team", "x")
     got = client.get_registered_model("house")
     assert got.description == "prices" and got.tags == {"team": "x"} and got.latest_versions[0].version == "1"
-    v2 = client.create_model_version("house", info.model_uri, tags={"t": "1"}, description="second")
+    v2 = client.create_model_version("house", info.model_uri, tags={"t": "1"}, description="second", run_link="https://elsewhere.example/#/runs/1")
     assert int(v2.version) == 2
+    assert v2.run_link == "https://elsewhere.example/#/runs/1" == client.get_model_version("house", "2").run_link
     client.update_model_version("house", "2", description="changed")
     client.set_model_version_tag("house", "2", "u", "2")
     client.delete_model_version_tag("house", "2", "t")

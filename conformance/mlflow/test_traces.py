@@ -9,6 +9,7 @@ import urllib.request
 
 import mlflow
 import pytest
+import requests
 from mlflow.entities import AssessmentSource, SpanEvent, SpanType
 from mlflow.exceptions import MlflowException
 
@@ -155,8 +156,21 @@ def test_tags_and_deletion(experiment):
     assert ids(found(experiment)) == {tids[2]}
     assert client.delete_traces(experiment.experiment_id, max_timestamp_millis=int(time.time() * 1000) + 1000) == 1
     assert not found(experiment)
+    for tid in tids:
+        with pytest.raises(MlflowException):
+            client.get_trace(tid)
+        with pytest.raises(MlflowException):
+            mlflow.log_feedback(trace_id=tid, name="late", value=1)
+    # They wait in the trash; one that is brought back is whole.
+    requests.post(f"{mlflow.get_tracking_uri()}/api/v1/trash/restore", json={"ids": [f"trace:{tids[0]}"]}, timeout=30).raise_for_status()
+    assert ids(found(experiment)) == {tids[0]} and client.get_trace(tids[0]).data.spans
+    # What was purged is gone from the trash too, and its name is free: the exporter may send it again.
+    assert client.delete_traces(experiment.experiment_id, trace_ids=[tids[0]]) == 1
+    requests.post(f"{mlflow.get_tracking_uri()}/api/v1/trash/purge", json={"ids": [f"trace:{tids[0]}"]}, timeout=30).raise_for_status()
     with pytest.raises(MlflowException):
         client.get_trace(tids[0])
+    again = traced()
+    assert ids(found(experiment)) == {again}
 
 
 def test_assessments(experiment):

@@ -28,6 +28,6 @@ func (s *Service) CopyVersion(ctx context.Context, model, version, to string) (V
 	} else if err != nil {
 		return Version{}, err
 	}
-	return s.CreateVersion(ctx, NewVersion{Model: to, Source: v.URI(), RunID: v.RunID, LoggedModelID: v.LoggedModelID, FilesRoot: v.FilesRoot(),
+	return s.CreateVersion(ctx, NewVersion{Model: to, Source: v.URI(), RunID: v.RunID, LoggedModelID: v.LoggedModelID, RunLink: v.RunLink, FilesRoot: v.FilesRoot(),
 		AllowNoFiles: v.FilesCount == 0, Description: v.Description, Tags: v.Tags, Metrics: v.Metrics})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/table"
 )
 
 type handlers struct{ s *Service }
@@ -34,6 +35,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Delete(r, version, "model:delete", "Delete a version", h.deleteVersion)
 	h.importRoutes(r)
 	httpx.Get(r, version+"/files", "model:read", "List a folder of a version's files", h.listFiles)
+	httpx.Get(r, version+"/files/preview", "model:read", "The beginning of a version's file: rows of CSV and Parquet, text of others", h.previewFile)
 	r.Handle(http.MethodGet, version+"/files/content", "model:read", func(w http.ResponseWriter, req *http.Request) {
 		f, file, err := s.OpenFile(req.Context(), req.PathValue("name"), req.PathValue("version"), req.URL.Query().Get("path"))
 		if err != nil {
@@ -198,6 +200,7 @@ type createVersionInput struct {
 	Body struct {
 		Source      string            `json:"source" doc:"runs:/<run id>/<path> or models:/<logged model id>"`
 		Description string            `json:"description,omitempty"`
+		RunLink     string            `json:"run_link,omitempty" doc:"where the run that made it is shown, when it is not of this server"`
 		Tags        map[string]string `json:"tags,omitempty"`
 	}
 }
@@ -206,7 +209,7 @@ func (h handlers) createVersion(ctx context.Context, in *createVersionInput) (*V
 	if in.Body.Source == "" {
 		return nil, errs.Invalidf("registry.create_version", "the version has no source").WithField("source", "expected runs:/<run id>/<path>")
 	}
-	v, err := h.s.CreateVersionFrom(ctx, NewVersion{Model: in.Name, Source: in.Body.Source, Description: in.Body.Description, Tags: in.Body.Tags})
+	v, err := h.s.CreateVersionFrom(ctx, NewVersion{Model: in.Name, Source: in.Body.Source, Description: in.Body.Description, RunLink: in.Body.RunLink, Tags: in.Body.Tags})
 	return &v, err
 }
 
@@ -241,4 +244,19 @@ type filePage struct {
 func (h handlers) listFiles(ctx context.Context, in *listFilesInput) (*filePage, error) {
 	fs, err := h.s.ListFiles(ctx, in.Name, in.Version, in.Path)
 	return &filePage{fs}, err
+}
+
+type previewFileInput struct {
+	VersionPath
+	Path string `query:"path" required:"true"`
+	Rows int    `query:"rows" minimum:"1" maximum:"1000" default:"200"`
+}
+
+func (h handlers) previewFile(ctx context.Context, in *previewFileInput) (*table.FilePreview, error) {
+	f, file, err := h.s.OpenFile(ctx, in.Name, in.Version, in.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return table.Preview(ctx, f, file.Path, file.Size, in.Rows)
 }

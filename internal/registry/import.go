@@ -31,6 +31,7 @@ type ImportedVersion struct {
 	Files         string            `json:"files,omitempty" doc:"where they are here: models:/m-<id> or runs:/<run>/<path>; empty for prompts"`
 	RunID         string            `json:"run_id,omitempty"`
 	LoggedModelID string            `json:"model_id,omitempty"`
+	RunLink       string            `json:"run_link,omitempty"`
 	Description   string            `json:"description,omitempty"`
 	Tags          map[string]string `json:"tags,omitempty"`
 	Stage         Stage             `json:"stage,omitempty"`
@@ -198,6 +199,7 @@ func (n ImportedVersion) check() error {
 	checkText(&c, "model_id", n.LoggedModelID, 256)
 	checkText(&c, "description", n.Description, MaxDescription)
 	checkText(&c, "status_message", n.StatusMessage, MaxReason)
+	checkText(&c, "run_link", n.RunLink, MaxRunLink)
 	checkText(&c, "created_by", n.CreatedBy, 256)
 	checkTags(&c, n.Tags)
 	checkMillis(&c, "created_ms", n.CreatedMs)
@@ -273,7 +275,7 @@ func (s *Service) ImportVersion(ctx context.Context, n ImportedVersion) (Version
 
 // importedContent finds and reads the files of a version to be imported.
 func (s *Service) importedContent(ctx context.Context, n ImportedVersion) (NewVersion, content, error) {
-	made := NewVersion{Model: n.Model, Source: n.Files, RunID: n.RunID, LoggedModelID: n.LoggedModelID, AllowNoFiles: true, Description: n.Description, Tags: n.Tags}
+	made := NewVersion{Model: n.Model, Source: n.Files, RunID: n.RunID, LoggedModelID: n.LoggedModelID, RunLink: n.RunLink, AllowNoFiles: true, Description: n.Description, Tags: n.Tags}
 	if n.Files == "" {
 		made.Source = foreignSource(n.Source)
 		c, err := s.readContent(ctx, made)

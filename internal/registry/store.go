@@ -339,6 +339,7 @@ func scanVersion(r row) (Version, error) {
 	v.Version, v.Status, v.Stage = formatNumber(v.number), Status(status), Stage(stage)
 	v.Flavors, v.Signature, v.Requirements = d.Flavors, d.Signature, d.Requirements
 	v.PythonVersion, v.MLflowVersion, v.InputExample = d.PythonVersion, d.MLflowVersion, d.InputExample
+	v.RunLink = d.RunLink
 	v.CreatedAt, v.UpdatedAt = clock.FromMicros(created), clock.FromMicros(updated)
 	v.Tags, v.Aliases, v.Gates = map[string]string{}, []string{}, []GateOutcome{}
 	return v, nil

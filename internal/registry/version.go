@@ -54,7 +54,8 @@ type Version struct {
 	Stage         Stage              `json:"stage"`
 	RunID         string             `json:"run_id,omitempty"`
 	LoggedModelID string             `json:"model_id,omitempty"` // MLflow 3: m-<32 hex>
-	Source        string             `json:"source"`             // the URI that was registered, as the client gave it
+	RunLink       string             `json:"run_link,omitempty" doc:"where the run that made it is shown, when it is not of this server; any text, as the client gave it"`
+	Source        string             `json:"source"` // the URI that was registered, as the client gave it
 	Description   string             `json:"description"`
 	Tags          map[string]string  `json:"tags"`
 	Aliases       []string           `json:"aliases"`
@@ -104,6 +105,7 @@ type NewVersion struct {
 	Source        string // as the client gave it
 	RunID         string
 	LoggedModelID string
+	RunLink       string // at most 500 bytes
 	FilesRoot     string // a blob.Files root, e.g. tracking.RunRoot(id)
 	FilesDir      string // the folder of the model below it; "" for the root itself
 	AllowNoFiles  bool   // MLflow prompts and versions of foreign sources have none

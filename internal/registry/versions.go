@@ -31,6 +31,7 @@ type detail struct {
 	PythonVersion string     `json:"python_version,omitempty"`
 	MLflowVersion string     `json:"mlflow_version,omitempty"`
 	InputExample  string     `json:"input_example,omitempty"`
+	RunLink       string     `json:"run_link,omitempty"`
 }
 
 // content is the files of a version to be, read before its transaction.
@@ -96,6 +97,9 @@ func (s *Service) CreateVersion(ctx context.Context, n NewVersion) (Version, err
 	return s.GetVersion(ctx, n.Model, formatNumber(number))
 }
 
+// MaxRunLink bounds the link to a run elsewhere, as MLflow does.
+const MaxRunLink = 500
+
 func (n NewVersion) check() error {
 	var c errs.Collector
 	if n.FilesRoot == "" && !n.AllowNoFiles {
@@ -104,6 +108,7 @@ func (n NewVersion) check() error {
 	checkText(&c, "source", n.Source, 4096)
 	checkText(&c, "run_id", n.RunID, 256)
 	checkText(&c, "model_id", n.LoggedModelID, 256)
+	checkText(&c, "run_link", n.RunLink, MaxRunLink)
 	checkText(&c, "description", n.Description, MaxDescription)
 	checkTags(&c, n.Tags)
 	if len(n.Metrics) > 10_000 {
@@ -115,7 +120,7 @@ func (n NewVersion) check() error {
 // readContent lists and hashes the files and reads MLmodel.
 func (s *Service) readContent(ctx context.Context, n NewVersion) (content, error) {
 	const op = "registry.create_version"
-	c := content{detail: detail{Flavors: []string{}}}
+	c := content{detail: detail{Flavors: []string{}, RunLink: n.RunLink}}
 	if n.FilesRoot == "" {
 		return c, nil
 	}

@@ -6,8 +6,12 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/events"
 )
 
-// EventDeleted tells that traces of an experiment were deleted for good.
-const EventDeleted = "trace.deleted"
+// EventDeleted tells that traces of an experiment were moved to the trash, EventRestored that they came back. What a purge removed is told
+// by the trash.
+const (
+	EventDeleted  = "trace.deleted"
+	EventRestored = "trace.restored"
+)
 
 type deleted struct {
 	ExperimentID string `json:"experiment_id"`

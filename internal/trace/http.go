@@ -12,10 +12,10 @@ import (
 // Routes registers the native API.
 func (s *Service) Routes(r *httpx.Router) {
 	httpx.Post(r, "/api/v1/traces/search", "trace:read", "Search traces with the MLflow filter language", s.searchHTTP)
-	httpx.Post(r, "/api/v1/traces/delete", "trace:write", "Delete traces of an experiment for good", s.deleteManyHTTP)
+	httpx.Post(r, "/api/v1/traces/delete", "trace:write", "Move traces of an experiment to the trash", s.deleteManyHTTP)
 	httpx.Get(r, "/api/v1/traces/{id}", "trace:read", "One trace with its spans", s.getHTTP)
 	httpx.Patch(r, "/api/v1/traces/{id}", "trace:write", "Set or remove tags of a trace", s.patchHTTP)
-	httpx.Delete(r, "/api/v1/traces/{id}", "trace:write", "Delete a trace for good", s.deleteHTTP)
+	httpx.Delete(r, "/api/v1/traces/{id}", "trace:write", "Move a trace to the trash", s.deleteHTTP)
 	httpx.Create(r, "/api/v1/traces/{id}/assessments", "trace:write", "Add feedback or an expectation to a trace", s.assessHTTP)
 	httpx.Patch(r, "/api/v1/traces/{id}/assessments/{assessment}", "trace:write", "Change an assessment", s.reassessHTTP)
 	httpx.Delete(r, "/api/v1/traces/{id}/assessments/{assessment}", "trace:write", "Remove an assessment", s.unassessHTTP)

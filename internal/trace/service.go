@@ -5,8 +5,8 @@ import (
 	"embed"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +45,7 @@ type Service struct {
 	st      store
 	metrics *metrics
 	waiting waiting
+	whole   atomic.Bool // no trace waits for its index
 }
 
 // New makes the service.
@@ -72,7 +73,7 @@ func (s *Service) Start(ctx context.Context, n NewTrace) (Trace, error) {
 	}
 	now := s.now()
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		t, err := find(tx, n.ID)
+		t, err := s.revive(ctx, tx, n.ID, n.ExperimentID)
 		if err != nil {
 			return err
 		}
@@ -419,60 +420,6 @@ func (d Deletion) validate() error {
 		return errs.Invalidf("trace.delete", "a deletion takes at most %d ids, got %d", MaxDelete, len(d.IDs)).WithField("trace_ids", "expected fewer ids")
 	}
 	return nil
-}
-
-// Delete removes traces for good and gives how many there were. Kinds: Invalid.
-func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
-	if err := d.validate(); err != nil {
-		return 0, err
-	}
-	if len(d.IDs) > 0 {
-		d.IDs = slices.DeleteFunc(slices.Clone(d.IDs), func(id string) bool { return !idPattern.MatchString(id) })
-		if len(d.IDs) == 0 { // none that could be here
-			return 0, nil
-		}
-	}
-	total, left := int64(0), d.Max
-	for {
-		step := MaxDelete // a large deletion is many short transactions, so that writers are not held up
-		if d.Max > 0 {
-			step = min(step, left)
-		}
-		var ids []string
-		err := s.d.DB.Write(ctx, func(tx *db.Tx) (err error) {
-			if len(d.IDs) > 0 {
-				ids, err = idsOf(tx, "experiment_id = ? AND id IN ("+db.Placeholders(len(d.IDs))+")", append([]any{d.ExperimentID}, anys(d.IDs)...)...)
-			} else {
-				ids, err = idsOf(tx, "experiment_id = ? AND started_at <= ? ORDER BY started_at, id LIMIT ?", d.ExperimentID, clock.Micros(*d.Before), step)
-			}
-			if err != nil || len(ids) == 0 {
-				return err
-			}
-			if _, err = removeTraces(tx, ids); err != nil {
-				return err
-			}
-			return s.d.Events.Append(ctx, tx, EventDeleted, events.Resource{Kind: "experiment", ID: d.ExperimentID}, deleted{d.ExperimentID, len(ids)})
-		})
-		if err != nil {
-			return total, err
-		}
-		for _, id := range ids {
-			if _, err := s.d.Files.Delete(ctx, FilesRoot(id), ""); err != nil && !errs.Is(err, errs.NotFound) {
-				return total, err
-			}
-		}
-		total += int64(len(ids))
-		left -= len(ids)
-		if len(d.IDs) > 0 || len(ids) < step || (d.Max > 0 && left <= 0) {
-			return total, nil
-		}
-	}
-}
-
-// Purge removes every trace of an experiment that goes for good. Doing it again does nothing.
-func (s *Service) Purge(ctx context.Context, experimentID string) (int64, error) {
-	end := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-	return s.Delete(ctx, Deletion{ExperimentID: experimentID, Before: &end})
 }
 
 // waiting wakes readers when a trace has changed.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
-	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
 type store struct {
@@ -61,7 +60,7 @@ func nullable(s *string) sql.NullString {
 	return sql.NullString{String: *s, Valid: true}
 }
 
-// put writes a whole trace row.
+// put writes a whole trace row; a trace that is written is not in the trash.
 func put(tx *db.Tx, t *Trace) error {
 	tags, err := encode(t.Tags)
 	if err != nil {
@@ -83,7 +82,8 @@ func put(tx *db.Tx, t *Trace) error {
 		ON CONFLICT (id) DO UPDATE SET experiment_id = excluded.experiment_id, started_at = excluded.started_at, duration_us = excluded.duration_us,
 			state = excluded.state, name = excluded.name, client_request_id = excluded.client_request_id, request_preview = excluded.request_preview,
 			response_preview = excluded.response_preview, tags = excluded.tags, metadata = excluded.metadata, shapes = excluded.shapes,
-			span_count = excluded.span_count, span_bytes = excluded.span_bytes, finalized = excluded.finalized, run_id = excluded.run_id`,
+			span_count = excluded.span_count, span_bytes = excluded.span_bytes, finalized = excluded.finalized, run_id = excluded.run_id,
+			deleted_at = 0, deleted_by = '', trashed_from = ''`,
 		t.ID, t.ExperimentID, clock.Micros(t.Start), duration, string(t.State), t.Name, t.ClientRequestID, nullable(t.RequestPreview),
 		nullable(t.ResponsePreview), tags, meta, shape, t.SpanCount, t.bytes, t.finalized, t.RunID())
 	return err
@@ -97,12 +97,12 @@ func encode(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// find reads a trace inside a transaction; nil when there is none.
+// find reads a trace inside a transaction; nil when there is none, or only one in the trash.
 func find(tx *db.Tx, id string) (*Trace, error) {
 	if !idPattern.MatchString(id) { // no text that a database cannot take
 		return nil, nil
 	}
-	t, err := scanTrace(tx.QueryRow("SELECT "+columns+" FROM trace WHERE id = ?", id))
+	t, err := scanTrace(tx.QueryRow("SELECT "+columns+" FROM trace WHERE id = ? AND deleted_at = 0", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -121,7 +121,7 @@ func (s store) get(ctx context.Context, id string) (Trace, error) {
 	if !idPattern.MatchString(id) {
 		return Trace{}, noTrace(id)
 	}
-	t, err := scanTrace(s.db.QueryRow(ctx, "SELECT "+columns+" FROM trace WHERE id = ?", id))
+	t, err := scanTrace(s.db.QueryRow(ctx, "SELECT "+columns+" FROM trace WHERE id = ? AND deleted_at = 0", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, noTrace(id)
 	}
@@ -134,7 +134,7 @@ func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := s.db.Query(ctx, "SELECT "+columns+" FROM trace WHERE id IN ("+db.Placeholders(len(ids))+")", anys(ids)...)
+	rows, err := s.db.Query(ctx, "SELECT "+columns+" FROM trace WHERE deleted_at = 0 AND id IN ("+db.Placeholders(len(ids))+")", anys(ids)...)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ const (
 
 // appendSpans adds a block and, when there are many small ones, puts those together, so that a trace that came span by span is not read
 // span by span. block is the spans, packed.
-func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block []byte) error {
+func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block spanBlock) error {
 	rows, err := tx.Query("SELECT seq, n FROM trace_spans WHERE trace_id = ? ORDER BY seq", id)
 	if err != nil {
 		return err
@@ -263,21 +263,20 @@ func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block []byte) err
 			}
 			parts = append(parts, p)
 		}
-		spans = merge(append(parts, spans)...)
 		args := append([]any{id}, small...)
-		if _, err := tx.Exec("DELETE FROM trace_spans WHERE trace_id = ? AND seq IN ("+db.Placeholders(len(small))+")", args...); err != nil {
+		for _, table := range []string{"trace_spans", "trace_index"} {
+			if _, err := tx.Exec("DELETE FROM "+table+" WHERE trace_id = ? AND seq IN ("+db.Placeholders(len(small))+")", args...); err != nil {
+				return err
+			}
+		}
+		if block, err = s.pack.block(merge(append(parts, spans)...)); err != nil {
 			return err
 		}
-		raw, err := json.Marshal(spans)
-		if err == nil {
-			block, err = s.pack.pack(raw)
-		}
-		if err != nil {
-			return errs.E(errs.Internal, "trace.encode", "cannot encode the spans", err)
-		}
 	}
-	_, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, len(spans), block)
-	return err
+	if _, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, block.n, block.data); err != nil {
+		return err
+	}
+	return putIndex(tx, id, next, block)
 }
 
 const assessmentColumns = `id, trace_id, name, kind, value, error, source_type, source_id, span_id, rationale, metadata, created_at, updated_at, overrides, valid`
@@ -382,7 +381,7 @@ func removeTraces(tx *db.Tx, ids []string) (int64, error) {
 		return 0, nil
 	}
 	in := " IN (" + db.Placeholders(len(ids)) + ")"
-	for _, table := range []string{"trace_spans", "trace_assessment", "trace_link"} {
+	for _, table := range []string{"trace_spans", "trace_index", "trace_index_todo", "trace_assessment", "trace_link"} {
 		if _, err := tx.Exec("DELETE FROM "+table+" WHERE trace_id"+in, anys(ids)...); err != nil {
 			return 0, err
 		}

@@ -360,55 +360,6 @@ func TestAssessments(t *testing.T) {
 	})
 }
 
-func TestDelete(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newService(t, d)
-		ctx := t.Context()
-		for i := 1; i <= 6; i++ {
-			addSpans(t, s, "1", tid(i), span(i*1000, 0, "root"))
-		}
-		addSpans(t, s, "2", tid(7), span(1, 0, "root"))
-		if _, err := s.d.Files.Put(ctx, FilesRoot(tid(1)), "a.txt", strings.NewReader("x")); err != nil {
-			t.Fatal(err)
-		}
-		late := start.Add(time.Hour)
-		for _, bad := range []Deletion{{ExperimentID: "1"}, {IDs: []string{"x"}}, {ExperimentID: "1", IDs: []string{"x"}, Before: &late}, {ExperimentID: "1", IDs: []string{"x"}, Max: 1}, {ExperimentID: "1", Before: &late, Max: -1}, {ExperimentID: "1", IDs: make([]string, MaxDelete+1)}} {
-			if _, err := s.Delete(ctx, bad); !errs.Is(err, errs.Invalid) {
-				t.Errorf("%+v: %v", bad, err)
-			}
-		}
-		for _, c := range []struct {
-			d    Deletion
-			want int64
-		}{
-			{Deletion{ExperimentID: "1", IDs: []string{tid(3), tid(7), "tr-x", "\x00"}}, 1},
-			{Deletion{ExperimentID: "1", Before: &late, Max: 2}, 2},
-			{Deletion{ExperimentID: "1", Before: &late}, 3},
-			{Deletion{ExperimentID: "1", Before: &late}, 0},
-		} {
-			if n, err := s.Delete(ctx, c.d); err != nil || n != c.want {
-				t.Errorf("%+v: %d %v, want %d", c.d, n, err, c.want)
-			}
-		}
-		if _, err := s.d.Files.Stat(ctx, FilesRoot(tid(1)), "a.txt"); !errs.Is(err, errs.NotFound) {
-			t.Error(err)
-		}
-		for range 2 { // events are heard at least once
-			if err := s.experimentPurged(ctx, events.Event{Resource: events.Resource{Kind: "experiment", ID: "2"}}); err != nil {
-				t.Error(err)
-			}
-		}
-		if _, err := s.Get(ctx, tid(7)); !errs.Is(err, errs.NotFound) {
-			t.Error(err)
-		}
-		var left int
-		if err := d.QueryRow(ctx, "SELECT count(*) FROM trace_spans").Scan(&left); err != nil || left != 0 {
-			t.Errorf("%d blocks left %v", left, err)
-		}
-	})
-}
-
 func TestUsageCountsTopmostSpansOnce(t *testing.T) {
 	t.Parallel()
 	usage := func(n int) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	tables "github.com/modelyard/modelyard/internal/table" // table is a type of this package
 )
 
 // noteRoutes are what people write: texts of experiments and runs, verdicts, saved views; and previews of files.
@@ -197,6 +198,19 @@ type previewIn struct {
 	Rows int    `query:"rows" minimum:"1" maximum:"1000" default:"200"`
 }
 
-func (s *Service) previewHTTP(ctx context.Context, in *previewIn) (*FilePreview, error) {
-	return s.Preview(ctx, in.ID, in.Path, min(in.Rows, mostPreview))
+func (s *Service) previewHTTP(ctx context.Context, in *previewIn) (*tables.FilePreview, error) {
+	return s.Preview(ctx, in.ID, in.Path, in.Rows)
+}
+
+// Preview shows the beginning of a run's file as rows, text, or not at all. Kinds: NotFound, Invalid for a path that is none.
+func (s *Service) Preview(ctx context.Context, runID, p string, rows int) (*tables.FilePreview, error) {
+	if _, err := s.HasRun(ctx, runID); err != nil {
+		return nil, err
+	}
+	f, file, err := s.d.Files.Open(ctx, RunRoot(runID), p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return tables.Preview(ctx, f, file.Path, file.Size, rows)
 }

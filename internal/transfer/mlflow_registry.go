@@ -77,6 +77,9 @@ func (m *MLflow) Version(ctx context.Context, model string, v Version, files str
 		if v.ModelID != "" {
 			in["model_id"] = v.ModelID
 		}
+		if v.RunLink != "" {
+			in["run_link"] = v.RunLink
+		}
 		if err := m.call(ctx, http.MethodPost, api+"model-versions/create", nil, in, &a); err != nil {
 			return "", "", err
 		}

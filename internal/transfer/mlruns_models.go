@@ -103,6 +103,7 @@ type metaVersion struct {
 	Storage     string `yaml:"storage_location"`
 	RunID       string `yaml:"run_id"`
 	ModelID     string `yaml:"model_id"`
+	RunLink     string `yaml:"run_link"`
 	Status      string `yaml:"status"`
 	StatusText  string `yaml:"status_message"`
 }
@@ -160,7 +161,7 @@ func (s *mlruns) registered(dir, name string) (RegisteredModel, error) {
 		if x.Stage == "Deleted_Internal" {
 			continue
 		}
-		v := Version{Model: name, Version: number, Source: x.Source, Storage: x.Storage, RunID: x.RunID, ModelID: x.ModelID, Description: x.Description, User: x.User,
+		v := Version{Model: name, Version: number, Source: x.Source, Storage: x.Storage, RunID: x.RunID, ModelID: x.ModelID, RunLink: x.RunLink, Description: x.Description, User: x.User,
 			Stage: stageName(x.Stage), Status: versionStatus(x.Status), StatusMessage: x.StatusText, Created: x.Created, Updated: x.Updated}
 		if v.Tags, err = s.texts(path.Join(dir, d, "tags")); err != nil {
 			return m, err

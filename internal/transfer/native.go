@@ -329,7 +329,7 @@ func nativeModel(m RegisteredModel, name string, into bool, aliases map[string]s
 
 // Version sends a version under its own number.
 func (n *Native) Version(ctx context.Context, model string, v Version, files string) (string, Outcome, error) {
-	a, err := n.post(ctx, client.P("api/v1/import/models", model, "versions"), map[string]any{"version": v.Version, "source": v.Source, "files": files, "run_id": v.RunID, "model_id": v.ModelID,
+	a, err := n.post(ctx, client.P("api/v1/import/models", model, "versions"), map[string]any{"version": v.Version, "source": v.Source, "files": files, "run_id": v.RunID, "model_id": v.ModelID, "run_link": v.RunLink,
 		"description": v.Description, "tags": v.Tags, "stage": v.Stage, "status": v.Status, "status_message": v.StatusMessage, "created_ms": v.Created, "updated_ms": v.Updated, "created_by": v.User})
 	return v.Version, a.Outcome, err
 }

@@ -372,9 +372,9 @@ func (s *sqlite) RegisteredModels(ctx context.Context) ([]RegisteredModel, error
 	versions := map[string]*Version{}
 	where, args = s.inWorkspace("model_versions")
 	err = s.each(ctx, `SELECT name, CAST(version AS TEXT), COALESCE(creation_time, 0), COALESCE(last_updated_time, 0), COALESCE(description, ''), COALESCE(user_id, ''), COALESCE(current_stage, 'None'), COALESCE(source, ''),
-		COALESCE(run_id, ''), COALESCE(status, 'READY'), COALESCE(status_message, ''), `+s.col("model_versions", "storage_location", "''")+" FROM model_versions WHERE "+where+" ORDER BY name, version", args, func(r *sql.Rows) error {
+		COALESCE(run_id, ''), COALESCE(status, 'READY'), COALESCE(status_message, ''), `+s.col("model_versions", "storage_location", "''")+", "+s.col("model_versions", "run_link", "''")+" FROM model_versions WHERE "+where+" ORDER BY name, version", args, func(r *sql.Rows) error {
 		v := Version{Tags: map[string]string{}}
-		err := r.Scan(&v.Model, &v.Version, &v.Created, &v.Updated, &v.Description, &v.User, &v.Stage, &v.Source, &v.RunID, &v.Status, &v.StatusMessage, &v.Storage)
+		err := r.Scan(&v.Model, &v.Version, &v.Created, &v.Updated, &v.Description, &v.User, &v.Stage, &v.Source, &v.RunID, &v.Status, &v.StatusMessage, &v.Storage, &v.RunLink)
 		if m := at[v.Model]; err == nil && m != nil && v.Stage != "Deleted_Internal" {
 			v.Stage, v.Status = stageName(v.Stage), versionStatus(v.Status)
 			if p, ok := newSourceForms().parse(v.Source); ok && p.kind == KindModel {

@@ -175,6 +175,7 @@ type Version struct {
 	Model, Version        string
 	Source, Storage       string // as registered, and where that leads
 	RunID, ModelID        string
+	RunLink               string // of a run in another server
 	Description, User     string
 	Stage                 string // None, Staging, Production or Archived
 	Status, StatusMessage string // READY, PENDING or FAILED

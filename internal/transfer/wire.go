@@ -249,10 +249,11 @@ type wireVersion struct {
 	StatusText  string     `json:"status_message"`
 	Tags        []keyValue `json:"tags"`
 	ModelID     string     `json:"model_id"`
+	RunLink     string     `json:"run_link"`
 }
 
 func (w wireVersion) plain() Version {
-	return Version{Model: w.Name, Version: fmt.Sprint(w.Version), Source: w.Source, RunID: w.RunID, ModelID: w.ModelID, Description: w.Description, User: w.User,
+	return Version{Model: w.Name, Version: fmt.Sprint(w.Version), Source: w.Source, RunID: w.RunID, ModelID: w.ModelID, RunLink: w.RunLink, Description: w.Description, User: w.User,
 		Stage: stageName(w.Stage), Status: versionStatus(w.Status), StatusMessage: w.StatusText, Created: int64(w.Created), Updated: int64(w.Updated), Tags: toMap(w.Tags)}
 }
 

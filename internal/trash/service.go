@@ -62,7 +62,7 @@ type Item struct {
 	Kind      string     `json:"kind"`
 	Name      string     `json:"name"`
 	Parent    string     `json:"parent,omitempty" doc:"what it lies in"`
-	Holds     int64      `json:"holds,omitempty" doc:"things inside that go with it: runs of an experiment, versions of a model or dataset"`
+	Holds     int64      `json:"holds,omitempty" doc:"things inside that go with it: runs of an experiment, versions of a model or dataset, spans of a trace"`
 	DeletedAt time.Time  `json:"deleted_at"`
 	DeletedBy string     `json:"deleted_by,omitempty"`
 	PurgeAt   *time.Time `json:"purge_at,omitempty" doc:"when the daily purge may remove it"`
@@ -159,15 +159,15 @@ func (s *Service) describe(ctx context.Context, src discard.Source, i discard.It
 		at := i.DeletedAt.Add(s.d.UndoPeriod)
 		it.PurgeAt = &at
 	}
-	es, err := s.d.Events.List(ctx, events.Filter{TypePrefix: src.Event + ".deleted", Resource: events.Resource{Kind: src.Noun, ID: i.Resource}, Limit: 1})
-	if err != nil {
-		return Item{}, err
-	}
-	if len(es) > 0 {
-		it.DeletedBy = es[0].Actor.String()
+	it.DeletedBy = i.DeletedBy
+	if it.DeletedBy == "" {
+		var err error
+		if it.DeletedBy, err = s.deletedBy(ctx, src, i); err != nil {
+			return Item{}, err
+		}
 	}
 	var files, bytes int64
-	err = src.Contents(ctx, i.ID, func(cs []blob.Content) error {
+	err := src.Contents(ctx, i.ID, func(cs []blob.Content) error {
 		for _, c := range cs {
 			files, bytes = files+1, bytes+c.Size
 		}
@@ -183,6 +183,15 @@ func (s *Service) describe(ctx context.Context, src discard.Source, i discard.It
 		return Item{}, err
 	}
 	return it, nil
+}
+
+// deletedBy reads who deleted a thing from the newest event of its deletion.
+func (s *Service) deletedBy(ctx context.Context, src discard.Source, i discard.Item) (string, error) {
+	es, err := s.d.Events.List(ctx, events.Filter{TypePrefix: src.Event + ".deleted", Resource: events.Resource{Kind: src.Noun, ID: i.Resource}, Limit: 1})
+	if err != nil || len(es) == 0 {
+		return "", err
+	}
+	return es[0].Actor.String(), nil
 }
 
 var errTooMany = errors.New("too many files to count")

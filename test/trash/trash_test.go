@@ -108,7 +108,7 @@ func (y yard) told(kind, id, last string) []string {
 	y.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(2 * time.Minute); ; {
 		var types []string
 		for _, e := range y.ok("GET", "/api/v1/events?kind="+kind+"&id="+id+"&limit=100", "")["items"].([]any) {
 			types = append(types, e.(map[string]any)["type"].(string))
@@ -296,6 +296,77 @@ func TestDatasetLife(t *testing.T) {
 			y.t.Errorf("%v; %d contents", out, y.blobs())
 		}
 		y.send(404, "GET", "/api/v1/datasets/d", "")
+	})
+}
+
+func TestTraceLife(t *testing.T) {
+	t.Parallel()
+	each(t, func(y yard) {
+		const v3 = "/api/3.0/mlflow/traces"
+		exp := y.experiment("answers")
+		tell := func(id string) {
+			y.t.Helper()
+			y.ok("POST", v3, fmt.Sprintf(`{"trace":{"trace_info":{"trace_id":%q,"trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":%q}},"request_time":"2026-01-31T12:00:00Z","state":"OK","tags":{"mlflow.traceName":"answer"}}}}`, id, exp))
+		}
+		found := func() int {
+			y.t.Helper()
+			out := y.ok("POST", v3+"/search", fmt.Sprintf(`{"locations":[{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":%q}}],"max_results":10}`, exp))
+			list, _ := out["traces"].([]any)
+			return len(list)
+		}
+		for _, id := range []string{"tr-1", "tr-2", "tr-3"} {
+			tell(id)
+		}
+		attachment := "/api/2.0/mlflow-artifacts/artifacts/" + exp + "/traces/tr-1/artifacts/attachments/a.txt"
+		y.ok("PUT", attachment, "what was asked")
+		if out := y.ok("POST", v3+"/delete-traces", fmt.Sprintf(`{"experiment_id":%q,"request_ids":["tr-1","tr-2","tr-none"]}`, exp)); out["traces_deleted"] != 2.0 {
+			y.t.Errorf("%v", out)
+		}
+		if n := found(); n != 1 {
+			y.t.Errorf("%d traces found", n)
+		}
+		for _, path := range []string{v3 + "/tr-1", v3 + "/get?trace_id=tr-1", "/api/v1/traces/tr-1", attachment, "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=tr-1"} {
+			y.send(404, "GET", path, "")
+		}
+		y.send(404, "PATCH", v3+"/tr-1/tags", `{"key":"a","value":"b"}`)
+		if got := y.trash(); !slices.Equal(got, []string{"trace:tr-2", "trace:tr-1"}) {
+			y.t.Fatalf("trash: %v", got)
+		}
+		item := y.ok("GET", "/api/v1/trash?kind=trace", "")["items"].([]any)[1].(map[string]any)
+		if item["name"] != "answer" || item["parent"] != "experiment "+exp || item["deleted_by"] == nil || item["purge_at"] == nil || num(item, "files") != 1 {
+			y.t.Errorf("%v", item)
+		}
+		y.ok("POST", "/api/v1/trash/restore", `{"ids":["trace:tr-1"]}`)
+		if _, text := y.Do(y.t, "GET", attachment, ""); text != "what was asked" {
+			y.t.Errorf("the attachment after the undo: %q", text)
+		}
+		if n := found(); n != 2 {
+			y.t.Errorf("%d traces after the undo", n)
+		}
+		y.ok("DELETE", "/api/v1/traces/tr-1", "")
+		dry := y.ok("POST", "/api/v1/trash/purge", `{"kinds":["trace"],"older_than":"0s","dry_run":true}`)
+		went := y.ok("POST", "/api/v1/trash/purge", `{"kinds":["trace"],"older_than":"0s"}`)
+		for _, key := range []string{"count", "files", "bytes", "freed_bytes"} {
+			if went[key] != dry[key] {
+				y.t.Errorf("%s: the dry run said %v, it was %v", key, dry[key], went[key])
+			}
+		}
+		if num(went, "count") != 2 || num(went, "freed_bytes") != len("what was asked") || y.blobs() != 0 || len(y.trash()) != 0 {
+			y.t.Errorf("%v, %d contents, %v in the trash", went, y.blobs(), y.trash())
+		}
+		y.send(404, "POST", "/api/v1/trash/restore", `{"ids":["trace:tr-1"]}`)
+		if n := found(); n != 1 {
+			y.t.Errorf("%d traces left", n)
+		}
+		tell("tr-1") // the name is free again
+		y.ok("POST", v3+"/delete-traces", fmt.Sprintf(`{"experiment_id":%q,"request_ids":["tr-1"]}`, exp))
+		y.ok("POST", "/api/v1/experiments/"+exp+"/delete", "")
+		y.send(412, "POST", "/api/v1/trash/restore", `{"ids":["trace:tr-1"]}`)
+		want := []string{"trace.deleted", "trace.restored", "trace.deleted", "trace.deleted"}
+		got := slices.DeleteFunc(y.told("experiment", exp, "tracking.experiment.deleted"), func(typ string) bool { return !strings.HasPrefix(typ, "trace.") })
+		if !slices.Equal(got, want) {
+			y.t.Errorf("events: %v", got)
+		}
 	})
 }
 

@@ -158,14 +158,11 @@ func branch(w io.Writer, below map[string][]cmdutil.Object, parent, indent strin
 }
 
 func remove(f *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{Use: "delete <id>", Short: "Delete a trace for good", Args: cmdutil.Args("<id>"), RunE: func(cmd *cobra.Command, args []string) error {
-		if err := f.Confirm("delete trace " + args[0] + " for good"); err != nil {
-			return err
-		}
+	return &cobra.Command{Use: "delete <id>", Short: "Move a trace to the trash", Args: cmdutil.Args("<id>"), RunE: func(cmd *cobra.Command, args []string) error {
 		if _, err := f.Send(cmd.Context(), http.MethodDelete, client.P(root, args[0]), nil); err != nil {
 			return err
 		}
-		f.Progress("deleted %s", args[0])
+		f.Progress("deleted %s; to undo: modelyard trash restore trace:%s", args[0], args[0])
 		return nil
 	}}
 }

@@ -18,7 +18,7 @@ const root = "/api/v1/trash"
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trash", Short: "What was deleted: bring it back, or remove it for good",
-		Long: `Deleted runs, experiments, logged models, registered models, versions and datasets wait in the trash. They can be brought back
+		Long: `Deleted runs, experiments, logged models, registered models, versions, datasets and traces wait in the trash. They can be brought back
 until they are purged: by hand, or by the server once they waited trash_days (30 by default; 0 keeps them until you purge).
 
 This is also what mlflow gc is for. mlflow gc works on the database of an MLflow server and cannot work through a tracking
@@ -32,7 +32,7 @@ func list(f *cmdutil.Factory) *cobra.Command {
 	var kind string
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List what is in the trash", Args: cmdutil.Args()}
-	cmd.Flags().StringVar(&kind, "kind", "", "only this kind: run, experiment, logged_model, model, model_version, dataset, dataset_version")
+	cmd.Flags().StringVar(&kind, "kind", "", "only this kind: run, experiment, logged_model, model, model_version, dataset, dataset_version, trace")
 	cmd.Flags().IntVar(&limit, "limit", 200, "most things to show, 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		q := url.Values{"page_size": {"200"}}

@@ -17,6 +17,7 @@ type Item struct {
 	Parent    string    // what it lies in ("experiment 3"), "" for nothing
 	Holds     int64     // things inside that go with it: the runs of an experiment, the versions of a model
 	DeletedAt time.Time // when it was deleted
+	DeletedBy string    // who deleted it, as events write it; "" leaves it to the event of the deletion
 	Resource  string    // the id that its events carry
 }
 

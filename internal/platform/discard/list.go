@@ -7,8 +7,8 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/db"
 )
 
-// Columns name two columns of a query for Select: when a thing was deleted (µs) and its id.
-type Columns struct{ At, ID string }
+// Columns name columns of a query for Select: when a thing was deleted (µs), its id and, where the query gives it as the last one, by whom.
+type Columns struct{ At, ID, By string }
 
 // Select runs a query that ends in conditions and gives id, name, parent, holds, deletion and resource, narrowed and ordered by q.
 func Select(ctx context.Context, d *db.DB, kind, query string, c Columns, q Query) ([]Item, error) {
@@ -36,7 +36,11 @@ func Select(ctx context.Context, d *db.DB, kind, query string, c Columns, q Quer
 	for rows.Next() {
 		i := Item{Kind: kind}
 		var deleted int64
-		if err := rows.Scan(&i.ID, &i.Name, &i.Parent, &i.Holds, &deleted, &i.Resource); err != nil {
+		into := []any{&i.ID, &i.Name, &i.Parent, &i.Holds, &deleted, &i.Resource}
+		if c.By != "" {
+			into = append(into, &i.DeletedBy)
+		}
+		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
 		i.DeletedAt = clock.FromMicros(deleted)

@@ -236,7 +236,7 @@ func TestArtifactAttacks(t *testing.T) {
 			}
 		}
 		for _, path := range []string{base + "?path=0/" + run + "/artifacts/" + p, api + "artifacts/list?run_id=" + run + "&path=" + p, "/get-artifact?run_id=" + run + "&path=" + p,
-			"/api/v1/runs/" + run + "/files?path=" + p, "/api/v1/runs/" + run + "/files/content?path=" + p} {
+			"/api/v1/runs/" + run + "/files?path=" + p, "/api/v1/runs/" + run + "/files/content?path=" + p, "/api/v1/runs/" + run + "/files/preview?path=" + p} {
 			if code, body := s.Do(t, "GET", path, ""); code == 200 && !strings.Contains(p, "%25") && !strings.HasPrefix(p, "%e2") || code >= 500 {
 				t.Errorf("%s: %d %s", path, code, body)
 			}

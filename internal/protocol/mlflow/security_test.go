@@ -176,6 +176,56 @@ func TestAttacksOnLists(t *testing.T) {
 	})
 }
 
+// Files of a version are read through two routes of the native API, and what users uploaded never becomes a page of ours.
+func TestAttacksOnVersionFiles(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	do(t, y.Server, "PUT", y.at(y.run, "model/MLmodel"), "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n", 200)
+	do(t, y.Server, "PUT", y.at(y.run, "model/page.html"), "<script>alert(1)</script>", 200)
+	do(t, y.Server, "POST", api+"registered-models/create", `{"name":"m"}`, 200)
+	do(t, y.Server, "POST", api+"model-versions/create", `{"name":"m","source":"runs:/`+y.run+`/model"}`, 200)
+	files := "/api/v1/models/m/versions/1/files"
+	for _, a := range attacks() {
+		for _, p := range []string{files + "/content?path=", files + "/preview?path="} {
+			code, text := y.Do(t, "GET", p+url.QueryEscape(a.name), "")
+			if code != http.StatusBadRequest && code != http.StatusNotFound || object(t, text)["title"] == "" {
+				t.Errorf("%s%q: %d %.300s", p, a.name, code, text)
+			}
+		}
+		if code, text := y.Do(t, "GET", files+"?path="+url.QueryEscape(a.name), ""); code >= 500 || strings.Contains(text, "canary\"") {
+			t.Errorf("list of %q: %d %.300s", a.name, code, text)
+		}
+	}
+	y.intact(t)
+	for _, p := range []string{"m/versions/1", "m%2f..%2fm/versions/1", "m/versions/..%2f1", "m/versions/%2e%2e"} {
+		code, text := y.Do(t, "GET", "/api/v1/models/"+p+"/files/preview?path=page.html", "")
+		if p == "m/versions/1" {
+			if code != 200 || !strings.Contains(text, "script") {
+				t.Errorf("%d %s", code, text)
+			}
+			continue
+		}
+		if code != http.StatusBadRequest && code != http.StatusNotFound {
+			t.Errorf("%s: %d %s", p, code, text)
+		}
+	}
+	for _, p := range []string{files + "/content?path=page.html", "/api/v1/runs/" + y.run + "/files/content?path=model/page.html"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, y.URL+p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		h := resp.Header
+		if !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") || !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", p, h)
+		}
+	}
+}
+
 func TestAttacksOnDeletion(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, y yard, a attack) {

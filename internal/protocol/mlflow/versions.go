@@ -36,6 +36,7 @@ type modelVersion struct {
 	Tags        []keyValue `json:"tags,omitempty"`
 	Aliases     []string   `json:"aliases,omitempty"`
 	ModelID     string     `json:"model_id,omitempty"`
+	RunLink     string     `json:"run_link,omitempty"`
 }
 
 func fromVersion(v registry.Version) modelVersion {
@@ -45,7 +46,7 @@ func fromVersion(v registry.Version) modelVersion {
 		stage = registry.StageNone
 	}
 	return modelVersion{v.Model, v.Version, ms(v.CreatedAt), ms(v.UpdatedAt), v.CreatedBy, string(stage), v.Description, v.Source, v.RunID, status, v.StatusMessage,
-		tagList(v.Tags), v.Aliases, v.LoggedModelID}
+		tagList(v.Tags), v.Aliases, v.LoggedModelID, v.RunLink}
 }
 
 type versionReply struct {
@@ -64,6 +65,7 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 	Tags        []keyValue `json:"tags"`
 	Description string     `json:"description"`
 	ModelID     string     `json:"model_id"`
+	RunLink     string     `json:"run_link"`
 }) (versionReply, error) {
 	switch {
 	case in.Name == "":
@@ -71,7 +73,7 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 	case in.Source == "" && in.ModelID == "":
 		return versionReply{}, missing("source")
 	}
-	n := registry.NewVersion{Model: in.Name, Source: in.Source, RunID: in.RunID, LoggedModelID: in.ModelID, Description: in.Description, Tags: tagMap(in.Tags)}
+	n := registry.NewVersion{Model: in.Name, Source: in.Source, RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
 	if _, prompt := n.Tags[promptText]; prompt { // a prompt is text in tags, without files
 		n.AllowNoFiles = true
 	} else if err := e.fillSource(ctx, &n); err != nil {

@@ -63,6 +63,75 @@ export const odd = (api) => remember('odd', async () => {
   return { id, runs, single }
 })
 
+/** The name of a run that lies in the trash. */
+export const discarded = (api) => remember('discarded', async () => {
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-discarded' })
+  const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: 'e2e-discarded-run', start_time: Date.now() })
+  await api.upload(`/api/2.0/mlflow-artifacts/artifacts/${id}/${run.info.run_id}/artifacts/notes.txt`, 'kept until it is purged\n')
+  await api.post('/api/v1/runs/delete', { run_ids: [run.info.run_id] })
+  return 'e2e-discarded-run'
+})
+
+/** A model version of many kinds of files, registered with a link to a run elsewhere; the second version's link is not one of the web. */
+export const filed = (api) => remember('filed', async () => {
+  const name = 'e2e-filed'
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: `${name}-runs` })
+  const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: name, start_time: Date.now() })
+  const put = (path, body) => api.upload(`/api/2.0/mlflow-artifacts/artifacts/${id}/${run.info.run_id}/artifacts/model/${path}`, body)
+  await put('MLmodel', 'flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n')
+  await put('README.md', '# Night model\n\nMade for *quiet* hours. <script>document.title="owned"</script>\n')
+  await put('config.json', JSON.stringify({ rate: 0.01, layers: [64, 32] }))
+  await put('rows.csv', `id,name\n${Array.from({ length: 300 }, (_, i) => `${String(i).padStart(4, '0')},"a, ${i}"`).join('\n')}\n`)
+  await put('table.json', JSON.stringify({ columns: ['question', 'answer'], data: [['one', 1], ['two', null]] }))
+  await put('walk.ipynb', JSON.stringify({ cells: [{ cell_type: 'markdown', source: '# Night walk' }, { cell_type: 'code', execution_count: 1, source: 'df.head()', outputs: [{ output_type: 'execute_result', data: { 'text/html': '<table><tr><th>hour</th></tr><tr><td>5<img src=x onerror="document.title=\'owned\'"></td></tr></table>' } }] }] }))
+  await put('page.html', '<script>document.title="owned"</script><h1>report</h1>')
+  await put('notes.txt', 'kept as it is\n')
+  await put('weights.bin', new Uint8Array([0, 1, 2, 3]))
+  await put('plots/line.png', png(32, 20, [200, 40, 90]))
+  await put('sample.parquet', new Uint8Array(await (await fetch(`${api.url}/api/v1/datasets/bike-demand/versions/latest/data?format=parquet`)).arrayBuffer()))
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  for (const link of ['https://elsewhere.example/#/runs/1', 'javascript:alert(1)']) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: `runs:/${run.info.run_id}/model`, run_link: link })
+  return { name }
+})
+
+const hex = (n, digits) => n.toString(16).padStart(digits, '0')
+
+/**
+ * An experiment of traces, sent as an OpenTelemetry exporter sends them: a question that is looked up and answered, the third of which fails in
+ * its tool. Each takes 100 ms longer than the one before.
+ */
+export async function traces(api, name, howMany = 4) {
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name })
+  const base = Number(id) * 1000
+  const attributes = (o) => Object.entries(o).map(([key, value]) => ({ key, value: { stringValue: typeof value === 'string' ? value : JSON.stringify(value) } }))
+  const made = []
+  for (let i = 1; i <= howMany; i++) {
+    const failed = i === 3
+    const traceId = hex(base + i, 32)
+    const start = (Date.now() - (howMany - i + 1) * 60_000) * 1e6
+    const took = (100 + 100 * i) * 1e6
+    const span = (n, parent, called, from, to, o, status = { code: 1 }) => ({
+      traceId, spanId: hex((base + i) * 10 + n, 16), ...(parent ? { parentSpanId: hex((base + i) * 10 + parent, 16) } : {}), name: called, kind: 1, startTimeUnixNano: String(start + from * took), endTimeUnixNano: String(start + to * took), attributes: attributes(o), status,
+    })
+    const question = `What is station ${i} like at night?`
+    const spans = [
+      span(1, 0, 'answer', 0, 1, { 'mlflow.spanType': '"AGENT"', 'mlflow.spanInputs': { question }, ...(failed ? {} : { 'mlflow.spanOutputs': { answer: `Quiet, ${i} bikes on average.` } }) }, failed ? { code: 2, message: 'the tool failed' } : { code: 1 }),
+      span(2, 1, 'look up', 0.05, 0.3, { 'mlflow.spanType': '"RETRIEVER"', 'mlflow.spanInputs': { q: question } }),
+      span(3, 1, failed ? 'count bikes' : 'write', 0.3, 0.95, { 'mlflow.spanType': failed ? '"TOOL"' : '"LLM"', 'mlflow.chat.tokenUsage': { input_tokens: 20 * i, output_tokens: 10, total_tokens: 20 * i + 10 }, model: i % 2 ? 'small' : 'large' }, failed ? { code: 2, message: 'no such station' } : { code: 1 }),
+    ]
+    await api.post('/v1/traces', { resourceSpans: [{ scopeSpans: [{ spans }] }] }, { 'x-mlflow-experiment-id': id })
+    made.push({ id: `tr-${traceId}`, question, failed })
+  }
+  return { id, name, traces: made }
+}
+
+/** The traces that the pages show. */
+export const answers = (api) => remember('answers', async () => {
+  const made = await traces(api, 'e2e-answers')
+  await api.post(`/api/v1/traces/${made.traces[0].id}/assessments`, { name: 'correct', kind: 'feedback', value: true, rationale: 'looked it up' })
+  return made
+})
+
 /** A prompt of three versions: production serves the second. */
 export const prompt = (api) => remember('prompt', async () => {
   const name = 'e2e-answer'

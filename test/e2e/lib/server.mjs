@@ -67,16 +67,17 @@ export async function start(dataDir, { token } = {}) {
 
 /** What the pages show is compared with what the server says here. */
 function api(url, token) {
-  const call = async (method, address, body) => {
-    const headers = { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }
+  const call = async (method, address, body, more = {}) => {
+    const headers = { ...more, ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }
     const response = await fetch(url + address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${address}: ${response.status} ${text}`)
     return (response.headers.get('Content-Type') ?? '').includes('json') ? JSON.parse(text) : text
   }
   return {
+    url,
     get: (address) => call('GET', address),
-    post: (address, body = {}) => call('POST', address, body),
+    post: (address, body = {}, headers = {}) => call('POST', address, body, headers),
     put: (address, body) => call('PUT', address, body),
     delete: (address) => call('DELETE', address),
     /** A file as it is. */

@@ -15,6 +15,7 @@ const lists = [
   ['pipelines', '/pipelines', /No pipeline yet/, /^modelyard pipeline /],
   ['alerts', '/alerts', /No alert is open/, undefined],
   ['webhooks', '/alerts?tab=webhooks', /No webhook/, /^modelyard webhook create /],
+  ['trash', '/trash', /The trash is empty/, /^modelyard trash list/],
   ['lineage', '/lineage', /Nothing is linked yet/, /MLFLOW_TRACKING_URI/],
 ]
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { accessibility, narrow, open, overflow, settled, wide } from '../lib/browser.mjs'
-import { lab, prompt } from '../lib/made.mjs'
+import { answers, discarded, filed, lab, prompt } from '../lib/made.mjs'
+import { eventually } from '../lib/within.mjs'
 import { shot, world } from '../lib/world.mjs'
 
 const count = (n) => n.toLocaleString('en')
@@ -60,6 +61,14 @@ const pages = {
     const [key, value] = Object.entries(run.params)[0]
     return { path: `/runs/${run.id}?tab=details`, title: run.name, texts: [key, value] }
   },
+  traces: async (api) => {
+    const { id, name, traces } = await answers(api)
+    return { path: `/experiments/${id}?tab=traces`, title: name, texts: ['1 of 4 traces failed', ...traces.map((t) => t.question)] }
+  },
+  trace: async (api) => {
+    const { traces } = await answers(api)
+    return { path: `/traces/${traces[2].id}`, title: 'answer', texts: ['Failed in count bikes', 'no such station', 'look up', '3 spans'] }
+  },
   models: async (api) => {
     const { items } = await api.get('/api/v1/models')
     return { path: '/models', title: 'Models', texts: items.map((m) => m.name) }
@@ -68,6 +77,10 @@ const pages = {
     const model = (await api.get('/api/v1/models')).items[0]
     const version = await api.get(`/api/v1/models/${model.name}/versions/${model.aliases.champion}`)
     return { path: `/models/${model.name}?version=${version.version}`, title: `${model.name} v${version.version}`, texts: ['@champion', ...version.signature.inputs.map((c) => c.name), ...version.gates.map((g) => g.gate)] }
+  },
+  'model-files': async (api) => {
+    const { name } = await filed(api)
+    return { path: `/models/${name}?version=1&tab=files&file=README.md`, title: `${name} v1`, texts: ['Night model', 'quiet', 'rows.csv', 'sample.parquet'] }
   },
   'model-activity': async (api) => {
     const model = (await api.get('/api/v1/models')).items[0]
@@ -153,6 +166,12 @@ const pages = {
   'lineage-graph': async (api) => {
     const m = (await api.get('/api/v1/models')).items[0]
     return { path: `/lineage?node=version:${m.name}/${m.aliases.champion}`, title: /./, texts: ['bike-demand'] }
+  },
+  trash: async (api) => {
+    const run = await discarded(api)
+    // Who deleted it is told by its event, which comes a moment later.
+    await eventually(async () => assert.ok((await api.get('/api/v1/trash?kind=run')).items.some((i) => i.name === run && i.deleted_by), 'the trash knows who deleted'))
+    return { path: '/trash', title: 'Trash', texts: ['can be brought back', run, 'Contents without a name'] }
   },
   jobs: async (api) => {
     const { items } = await api.get('/api/v1/jobs')

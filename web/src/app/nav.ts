@@ -1,7 +1,7 @@
-import { Activity, Bell, Boxes, Database, FileText, FlaskConical, GitBranch, House, List, MessageSquareText, Radio, Workflow, type LucideIcon } from 'lucide-react'
+import { Activity, Bell, Boxes, Database, FileText, FlaskConical, GitBranch, House, List, MessageSquareText, Radio, Trash2, Workflow, type LucideIcon } from 'lucide-react'
 
 export interface NavItem {
-  to: '/' | '/datasets' | '/experiments' | '/pipelines' | '/models' | '/prompts' | '/endpoints' | '/monitors' | '/alerts' | '/lineage' | '/audit' | '/jobs'
+  to: '/' | '/datasets' | '/experiments' | '/pipelines' | '/models' | '/prompts' | '/endpoints' | '/monitors' | '/alerts' | '/lineage' | '/audit' | '/jobs' | '/trash'
   label: string
   icon: LucideIcon
   /** The second key of "g …". */
@@ -38,5 +38,8 @@ export const nav: readonly NavGroup[] = [
   ] },
 ]
 
-export const foot: readonly NavItem[] = [{ to: '/jobs', label: 'Jobs', icon: List, key: 'j', also: 'queue workers' }]
+export const foot: readonly NavItem[] = [
+  { to: '/jobs', label: 'Jobs', icon: List, key: 'j', also: 'queue workers' },
+  { to: '/trash', label: 'Trash', icon: Trash2, key: 't', also: 'deleted restore undo purge garbage' },
+]
 export const allPages: readonly NavItem[] = [...nav.flatMap((g) => g.items), ...foot]

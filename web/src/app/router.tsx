@@ -47,11 +47,12 @@ const pipelineRun = createRoute({ getParentRoute: () => root, path: '/pipelines/
 const alerts = createRoute({ getParentRoute: () => root, path: '/alerts', validateSearch: s.alertsSearch, component: lazyRouteComponent(() => import('@/routes/alerts'), 'Alerts') })
 const lineage = createRoute({ getParentRoute: () => root, path: '/lineage', validateSearch: s.lineageSearch, component: lazyRouteComponent(() => import('@/routes/lineage'), 'LineagePage') })
 const jobs = createRoute({ getParentRoute: () => root, path: '/jobs', validateSearch: s.jobsSearch, component: lazyRouteComponent(() => import('@/routes/jobs'), 'Jobs') })
+const trash = createRoute({ getParentRoute: () => root, path: '/trash', validateSearch: s.trashSearch, component: lazyRouteComponent(() => import('@/routes/trash'), 'TrashPage') })
 const audit = createRoute({ getParentRoute: () => root, path: '/audit', validateSearch: s.auditSearch, component: lazyRouteComponent(() => import('@/routes/audit'), 'Audit') })
 const parts = createRoute({ getParentRoute: () => root, path: '/parts', component: lazyRouteComponent(() => import('@/routes/parts'), 'Parts') })
 
 const routeTree = root.addChildren([
-  home, experiments, experiment, compare, run, trace, models, model, prompts, prompt, datasets, dataset, endpoints, endpoint, monitors, monitor, pipelines, pipeline, pipelineRun, alerts, lineage, jobs, audit, parts,
+  home, experiments, experiment, compare, run, trace, models, model, prompts, prompt, datasets, dataset, endpoints, endpoint, monitors, monitor, pipelines, pipeline, pipelineRun, alerts, lineage, jobs, trash, audit, parts,
 ])
 
 // The application may be mounted under a path: <base href> says where.

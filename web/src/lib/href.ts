@@ -32,6 +32,7 @@ export const href = {
   lineage: (node?: string) => at('/lineage', { node }),
   audit: (search?: { type?: string; kind?: string; id?: string }) => at('/audit', search),
   jobs: '/jobs',
+  trash: (kind?: string) => at('/trash', { kind }),
 } as const
 
 /** Where a resource of the server is shown; undefined when it has no page of its own. */

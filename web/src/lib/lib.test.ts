@@ -80,6 +80,8 @@ describe('events in words', () => {
     expect(touched('alert.opened')).toContain('alerts')
     expect(touched('lifecycle.rollout.halted')).toContain('rollouts')
     expect(touched('unknown.thing')).toEqual([])
+    for (const type of ['tracking.run.deleted', 'registry.model.restored', 'dataset.version.purged', 'trace.deleted', 'trash.purge.done', 'trash.contents.swept']) expect(touched(type)).toContain('trash')
+    expect(touched('tracking.run.ended')).not.toContain('trash')
   })
 })
 

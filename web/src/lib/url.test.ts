@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { flag, list, oneOf, parseSearch, parseSort, parseSpan, real, sortText, spanText, stringifySearch, text, whole } from './url'
+import { flag, list, oneOf, parseSearch, parseSort, parseSpan, real, sortText, spanText, stringifySearch, text, whole, webAddress } from './url'
 
 describe('search parameters', () => {
   it('are flat and come back as they went', () => {
@@ -42,5 +42,13 @@ describe('bad links open the page in its usual state', () => {
     expect(parseSort('-')).toBeUndefined()
     expect(sortText({ id: 'a', desc: true })).toBe('-a')
     expect(sortText(undefined)).toBeUndefined()
+  })
+})
+
+describe('addresses of the web', () => {
+  it('are http and https alone', () => {
+    expect(webAddress('https://mlflow.example/#/experiments/1/runs/2')).toBe('https://mlflow.example/#/experiments/1/runs/2')
+    expect(webAddress('http://10.0.0.1:5000/x y')).toBe('http://10.0.0.1:5000/x%20y')
+    for (const bad of ['javascript:alert(1)', 'JavaScript:alert(1)', ' javascript:alert(1)', 'java\nscript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', '//host/x', '/runs/1', 'run 1', '', 'https://', 'https://user:secret@host/', 'blob:https://x/y']) expect(webAddress(bad)).toBeUndefined()
   })
 })

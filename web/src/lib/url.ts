@@ -99,3 +99,13 @@ export function parseSpan(value: string | undefined): Span | undefined {
 export function spanText(span: Span): string {
   return `${Math.floor(span.from)}..${Math.ceil(span.to)}`
 }
+
+/** The address when a text is one of the web, with http or https and a host; undefined for everything else (javascript:, data:, a path). */
+export function webAddress(text: string): string | undefined {
+  try {
+    const url = new URL(text)
+    return (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === '' ? url.href : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -4,6 +4,7 @@ import { ChevronRight, Download } from 'lucide-react'
 import { useMemo, type ReactNode } from 'react'
 import { BarChart } from '@/charts/BarChart'
 import { Histogram, MiniHistogram, type HistogramData } from '@/charts/Histogram'
+import { deletions } from '@/features/dataset/discard'
 import { schemaDiff } from '@/features/dataset/diff'
 import { who } from '@/lib/actor'
 import { address } from '@/lib/api/http'
@@ -16,6 +17,7 @@ import { look } from '@/lib/states'
 import { listed } from '@/lib/verdict'
 import { Code, Id } from '@/ui/Code'
 import { DataTable, type Column } from '@/ui/DataTable'
+import { DeleteMenu } from '@/ui/DeleteMenu'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Go } from '@/ui/Go'
@@ -41,14 +43,14 @@ export function DatasetPage(): ReactNode {
   const error = dataset.error ?? list.error
   if (!dataset.data || list.isPending) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the dataset ${name}`} onRetry={() => { void dataset.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
   const v = full.data ?? chosen
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={dataset.data.description}><section className="panel"><Empty title="No version yet" command={cli.pushData(name, 'data.csv')}>Each upload becomes a version that never changes.</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={dataset.data.description} actions={<DeleteMenu deletes={deletions(name, undefined)} />}><section className="panel"><Empty title="No version yet" command={cli.pushData(name, 'data.csv')}>Each upload becomes a version that never changes.</Empty></section></Page>
   const tab = search.tab ?? 'profile'
   const contract = look(v.contract?.verdict ?? 'none')
   const data = `/api/v1/datasets/${encodeURIComponent(name)}/versions/${v.version}/data`
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare status={<Pill kind={contract.kind}>{v.contract ? (contract.kind === 'ok' ? 'Contract met' : contract.word) : 'No contract'}</Pill>}
       meta={<>{count(v.rows)} rows, {bytes(v.size_bytes)}, <Time at={v.created_at} />{v.created_by && ` by ${who(v.created_by).name}`}</>}
-      actions={<><Go className="btn ghost" to={href.lineage(`dataset_version:${name}/${v.version}`)}>Who uses it</Go><a className="btn" href={address(data, { format: 'csv' })} download><Download size={14} />CSV</a><a className="btn" href={address(data, { format: 'parquet' })} download>Parquet</a></>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version)} /><Go className="btn ghost" to={href.lineage(`dataset_version:${name}/${v.version}`)}>Who uses it</Go><a className="btn" href={address(data, { format: 'csv' })} download><Download size={14} />CSV</a><a className="btn" href={address(data, { format: 'parquet' })} download>Parquet</a></>}
       verdict={<Verdict v={v} before={before.data} />}
       tabs={<Tabs value={tab} items={[{ value: 'profile', label: 'Profile', count: v.columns.length }, { value: 'rows', label: 'Rows' }, { value: 'contract', label: 'Contract' }]} />}>
       <div className="body">

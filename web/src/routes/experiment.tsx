@@ -4,10 +4,14 @@ import { lazy, Suspense, useMemo, type ComponentType, type ReactNode } from 'rea
 import { Notes, QuestionLine } from '@/features/experiment/Question'
 import { RunsTab } from '@/features/run/RunsTab'
 import { runQueries } from '@/features/run/source'
+import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
+import type { Experiment } from '@/lib/api/types'
 import { BetterProvider } from '@/lib/better'
 import { plural, shortId } from '@/lib/format'
+import { href } from '@/lib/href'
 import { betterOf } from '@/lib/metrics'
+import { DeleteMenu, RestoreButton } from '@/ui/DeleteMenu'
 import { Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Page, Tabs } from '@/ui/Page'
@@ -23,6 +27,11 @@ const ModelsTab = lazy(() => import('@/features/experiment/ModelsTab').then((m) 
 // The traces of an experiment are a page of their own feature; the tab is there when the feature is.
 const traces = Object.values(import.meta.glob<{ ExperimentTraces: ComponentType<{ id: string }> }>('../features/trace/ExperimentTraces.tsx'))[0]
 const TracesTab = traces && lazy(() => traces().then((m) => ({ default: m.ExperimentTraces })))
+
+const deletion = (e: Experiment) => {
+  const path = `/api/v1/experiments/${encodeURIComponent(e.id)}`
+  return { label: `Delete the experiment${e.runs_count ? ` with ${plural(e.runs_count, 'run')}` : ''}`, what: e.name, remove: () => http.post(`${path}/delete`), restore: () => http.post(`${path}/restore`), away: href.experiments, back: href.experiment(e.id) }
+}
 
 export function ExperimentPage(): ReactNode {
   const { id } = route.useParams()
@@ -41,6 +50,7 @@ export function ExperimentPage(): ReactNode {
     <Page crumbs={crumbs} title={e.name} bare
       status={running > 0 ? <Pill kind="info">{running} running</Pill> : e.lifecycle === 'deleted' ? <Pill kind="pause">Deleted</Pill> : undefined}
       meta={<>{plural(e.runs_count ?? 0, 'run')}{e.last_run_at && <>, the last <Time at={e.last_run_at} /></>}</>}
+      actions={e.lifecycle === 'deleted' ? <RestoreButton id={`experiment:${e.id}`}>Restore the experiment</RestoreButton> : e.id === '0' ? undefined : <DeleteMenu label="More about the experiment" deletes={[deletion(e)]} />}
       verdict={e.hypothesis || e.verdict ? <QuestionLine experiment={e} /> : undefined}
       tabs={<Tabs value={tab} items={[
         { value: 'runs', label: 'Runs', count: e.runs_count }, { value: 'charts', label: 'Charts' }, ...(TracesTab ? [{ value: 'traces' as const, label: 'Traces' }] : []),

@@ -5,6 +5,7 @@ import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { AgainstChampion } from '@/features/model/Champion'
 import { GatePanel } from '@/features/model/Gate'
+import { deletions } from '@/features/model/discard'
 import { aliasLife, type Stay } from '@/features/model/history'
 import { VersionDiff } from '@/features/model/VersionDiff'
 import { who } from '@/lib/actor'
@@ -21,12 +22,14 @@ import { look } from '@/lib/states'
 import { words } from '@/lib/events'
 import { Code, CopyButton, Id } from '@/ui/Code'
 import { Field } from '@/ui/Controls'
+import { DeleteMenu } from '@/ui/DeleteMenu'
 import { Dialog } from '@/ui/Dialog'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
 import { Files } from '@/ui/Files'
 import { Go, useGo } from '@/ui/Go'
 import { Load } from '@/ui/Load'
+import { Outside } from '@/ui/Outside'
 import { Page, Tabs } from '@/ui/Page'
 import { KeyValues, Panel } from '@/ui/Panel'
 import { Shape } from '@/ui/Shape'
@@ -60,7 +63,7 @@ export function ModelPage(): ReactNode {
   const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
   const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
   if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'model')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
   const tab = search.tab ?? 'overview'
   const champion = versions.find((o) => o.aliases.includes('champion'))
   const state = look(v.status)
@@ -70,7 +73,7 @@ export function ModelPage(): ReactNode {
     <BetterProvider value={better}><Page crumbs={crumbs} title={`${name} v${v.version}`} bare
       status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}{v.stage && v.stage !== 'None' && <Tag look="line" title="stage">{v.stage}</Tag>}</>}
       meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
-      actions={<><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version, 'model')} /><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
       verdict={<VersionVerdict v={v} champion={champion} served={served} rows={champion && champion.version !== v.version ? rows : []} />}
       tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'compare', label: 'Compare' }, { value: 'files', label: 'Files', count: v.files_count }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">
@@ -81,13 +84,13 @@ export function ModelPage(): ReactNode {
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
                 <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><AgainstChampion v={v} other={other} reign={other && other.version === champion?.version ? 'champion' : 'before'} rows={rows} /></div>
-                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Stage', v.stage && v.stage !== 'None' ? v.stage : ''], ['Note', v.description]]} /></div></Panel>{Object.keys(v.tags ?? {}).length > 0 && <Panel title="Tags"><div className="px-3.5 py-2.5"><KeyValues items={Object.entries(v.tags ?? {})} /></div></Panel>}</div>
+                <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Run elsewhere', v.run_link ? <Outside key="l" text={v.run_link} /> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Stage', v.stage && v.stage !== 'None' ? v.stage : ''], ['Note', v.description]]} /></div></Panel>{Object.keys(v.tags ?? {}).length > 0 && <Panel title="Tags"><div className="px-3.5 py-2.5"><KeyValues items={Object.entries(v.tags ?? {})} /></div></Panel>}</div>
               </div>
             </div>
           </div>
         )}
         {tab === 'compare' && <VersionDiff name={name} version={v} versions={versions} base={search.base} onBase={(base) => void navigate({ search: (s) => ({ ...s, base }), replace: true })} all={search.all ?? false} onAll={(all) => void navigate({ search: (s) => ({ ...s, all: all || undefined }), replace: true })} />}
-        {tab === 'files' && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
+        {tab === 'files' && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} preview={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/preview`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
         {tab === 'activity' && <Activity name={name} />}
       </div>
       <AliasDialog name={name} version={v.version} aliases={model.data.aliases} open={dialog === 'alias'} onClose={() => setDialog(null)} />

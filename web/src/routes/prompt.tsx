@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { Tag as TagIcon } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
+import { deletions } from '@/features/model/discard'
 import { aliasLife } from '@/features/model/history'
 import { Template, PromptText } from '@/features/prompt/Text'
 import { isPrompt, ownTags, promptOf } from '@/features/prompt/text'
@@ -15,6 +16,7 @@ import { plural } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useKeys } from '@/lib/keys'
 import { CodeTabs, CopyButton } from '@/ui/Code'
+import { DeleteMenu } from '@/ui/DeleteMenu'
 import { SideBySide, Words } from '@/ui/Diff'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
@@ -47,7 +49,7 @@ export function PromptPage(): ReactNode {
   const error = model.error ?? list.error
   if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the prompt ${name}`} onRetry={() => { void model.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
   if (!isPrompt(model.data)) return <Page crumbs={crumbs} title={name}><section className="panel"><Empty title="This is no prompt" link={<Go className="link" to={href.model(name)}>Open the model</Go>}>{name} is a registered model.</Empty></section></Page>
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description}><section className="panel"><Empty title="No version yet" command={`mlflow.genai.register_prompt(name="${name}", template="…")`}>Each text that is registered becomes a version that never changes.</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'prompt')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.genai.register_prompt(name="${name}", template="…")`}>Each text that is registered becomes a version that never changes.</Empty></section></Page>
   const tab = search.tab ?? 'text'
   const prompt = promptOf(v)
   const older = versions.slice(at + 1)
@@ -55,7 +57,7 @@ export function PromptPage(): ReactNode {
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare status={v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}
       meta={<>{prompt.messages ? `chat of ${plural(prompt.messages.length, 'message')}` : 'text'}, <Time at={v.created_at} />{v.created_by && ` by ${who(v.created_by).name}`}</>}
-      actions={<button type="button" className="btn" onClick={() => setAlias(true)}><TagIcon size={14} />Set alias…</button>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version, 'prompt')} /><button type="button" className="btn" onClick={() => setAlias(true)}><TagIcon size={14} />Set alias…</button></>}
       verdict={<Verdict v={v} before={older[0]} aliases={model.data.aliases} />}
       tabs={<Tabs value={tab} items={[{ value: 'text', label: 'Text' }, { value: 'compare', label: 'Compare' }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">

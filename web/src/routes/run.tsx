@@ -1,13 +1,13 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { Boxes, GitBranch, MoreHorizontal } from 'lucide-react'
+import { Boxes, GitBranch } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { childQuery, Children } from '@/features/run/Children'
 import { epochKey } from '@/charts/curve'
 import { CurveControls, curveSearch, curveView } from '@/features/run/MetricChart'
 import { Reproduce } from '@/features/run/Reproduce'
 import { RunCharts } from '@/features/run/RunCharts'
-import { bulk, renew } from '@/features/run/source'
+import { bulk } from '@/features/run/source'
 import { http } from '@/lib/api/http'
 import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
@@ -20,6 +20,7 @@ import { rank } from '@/lib/search'
 import { look } from '@/lib/states'
 import { CodeTabs, Id } from '@/ui/Code'
 import { Field } from '@/ui/Controls'
+import { DeleteMenu, RestoreButton } from '@/ui/DeleteMenu'
 import { Dialog } from '@/ui/Dialog'
 import { Skeleton } from '@/ui/Empty'
 import { EditText } from '@/ui/EditText'
@@ -27,7 +28,7 @@ import { ErrorBox, ErrorPanel } from '@/ui/ErrorBox'
 import { Files } from '@/ui/Files'
 import { FilterBox } from '@/ui/FilterBox'
 import { Go, useGo } from '@/ui/Go'
-import { Menu, MenuItem, MenuLine } from '@/ui/Menu'
+import { MenuItem } from '@/ui/Menu'
 import { Page, Tabs } from '@/ui/Page'
 import { KeyValues, Panel } from '@/ui/Panel'
 import { Pill, Tag } from '@/ui/Status'
@@ -134,24 +135,14 @@ function NoteText({ run: r }: { run: Run }) {
 
 /** Renaming, deleting and bringing back. */
 function More({ run: r, gone }: { run: Run; gone: boolean }) {
-  const client = useQueryClient()
-  const go = useGo()
   const [naming, setNaming] = useState(false)
   const failed = (e: unknown) => toast({ kind: 'bad', text: e instanceof Error ? e.message : String(e) })
-  const restore = () => bulk.restore([r.id]).then(() => renew(client))
-  const remove = async () => {
-    await bulk.remove([r.id])
-    await renew(client)
-    toast({ kind: 'ok', text: `Deleted ${r.name}`, action: { label: 'Undo', run: () => void restore().then(() => go(href.run(r.id))).catch(failed) } })
-    go(href.experiment(r.experiment_id))
-  }
-  if (gone) return <button type="button" className="btn" onClick={() => void restore().catch(failed)}>Restore the run</button>
+  if (gone) return <RestoreButton id={`run:${r.id}`}>Restore the run</RestoreButton>
   return (
     <>
-      <Menu label="More" trigger={<button type="button" className="btn icon ghost" aria-label="More"><MoreHorizontal size={14} /></button>}>
+      <DeleteMenu deletes={[{ label: 'Delete', what: r.name, remove: () => bulk.remove([r.id]), restore: () => bulk.restore([r.id]), away: href.experiment(r.experiment_id), back: href.run(r.id) }]}>
         <MenuItem onSelect={() => setNaming(true)}>Rename…</MenuItem><MenuItem onSelect={() => void navigator.clipboard.writeText(r.id).then(() => toast({ kind: 'ok', text: 'Run id copied' }), failed)}>Copy the run id</MenuItem>
-        <MenuLine /><MenuItem onSelect={() => void remove().catch(failed)}>Delete</MenuItem>
-      </Menu>
+      </DeleteMenu>
       <Dialog open={naming} onClose={() => setNaming(false)} title="Rename the run">{naming && <Rename run={r} onClose={() => setNaming(false)} />}</Dialog>
     </>
   )

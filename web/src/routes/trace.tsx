@@ -3,13 +3,14 @@ import { getRouteApi } from '@tanstack/react-router'
 import { useMemo, type ReactNode } from 'react'
 import { Assessments } from '@/features/trace/Assessments'
 import { SpanDetail } from '@/features/trace/SpanDetail'
-import { stateOf, traceQuery, type TraceDetail } from '@/features/trace/api'
+import { discardTraces, stateOf, traceQuery, type TraceDetail } from '@/features/trace/api'
 import { culprit, rowsOf, slowest, spanOf, type Row } from '@/features/trace/tree'
 import { typeColors, Waterfall } from '@/features/trace/Waterfall'
 import { q } from '@/lib/api/queries'
 import { count, ms, num, pct, plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { Id } from '@/ui/Code'
+import { DeleteMenu } from '@/ui/DeleteMenu'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Go } from '@/ui/Go'
@@ -42,6 +43,7 @@ export function TracePage(): ReactNode {
     <Page title={t.name || shortId(t.id, 12)} status={<Pill kind={state.kind}>{state.word}</Pill>}
       crumbs={[{ label: 'Experiments', to: '/experiments' }, { label: experiment.data?.name ?? t.experiment_id, to: '/experiments/$id', params: { id: t.experiment_id }, search: { tab: 'traces' } }]}
       meta={<><Time at={t.start_time} />{t.duration_ms !== undefined && <>, took {ms(t.duration_ms)}</>}, {plural(t.spans.length, 'span')}{t.tokens && <>, {count(t.tokens.total_tokens)} tokens</>}{t.cost_usd !== undefined && <>, ${num(t.cost_usd)}</>}</>}
+      actions={<DeleteMenu deletes={[{ label: 'Delete the trace', what: t.name || shortId(t.id, 12), ...discardTraces(t.experiment_id, [t.id]), away: href.traces(t.experiment_id), back: href.trace(t.id) }]} />}
       verdict={<Verdict trace={t} rows={rows} onSpan={pick} />}>
       {t.spans.length === 0 ? <section className="panel"><Empty title="No spans yet">The trace was told of, its spans have not arrived{t.state === 'IN_PROGRESS' ? '; they appear here as they come' : ''}.</Empty></section> : (
         <div className="grid gap-3.5 items-start cols:grid-cols-[minmax(0,3fr)_minmax(320px,2fr)]">

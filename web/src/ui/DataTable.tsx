@@ -28,6 +28,8 @@ interface Props<T> {
   columns: readonly Column<T>[]
   rows: readonly T[]
   rowKey: (row: T) => string
+  /** What people call a row, where its key says nothing to them. */
+  rowName?: (row: T) => string
   /** A sentence for screen readers: what the rows are. */
   label: string
   sort?: Sort | undefined
@@ -148,7 +150,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
               <Fragment key={row.id}>
                 <tr data-row className={`${state} ${onOpen ? 'cursor-pointer' : ''}`} aria-selected={selected ? selected.has(row.id) : undefined} data-open={detail ? open : undefined}
                   onClick={(e) => { if (!onOpen || (e.target as HTMLElement).closest('a,button,input')) return; setAt(index); onOpen(row.original) }}>
-                  {onSelect && <td><span className="flex items-center gap-2"><Checkbox label={`Select ${row.id}`} checked={selected?.has(row.id) ?? false} onChange={(shift) => toggle(index, shift)} />{props.mark?.(row.original)}</span></td>}
+                  {onSelect && <td><span className="flex items-center gap-2"><Checkbox label={`Select ${props.rowName?.(row.original) ?? row.id}`} checked={selected?.has(row.id) ?? false} onChange={(shift) => toggle(index, shift)} />{props.mark?.(row.original)}</span></td>}
                   {visible.map((c, i) => <td key={c.id} className={c.num ? 'num' : ''}>{detail && onOpen && i === 0 ? <button type="button" className="block w-full text-left min-h-6" aria-expanded={open} onClick={() => { setAt(index); onOpen(row.original) }}>{c.cell(row.original)}</button> : c.cell(row.original)}</td>)}
                 </tr>
                 {open && detail && <tr className="det"><td colSpan={span}>{detail(row.original)}</td></tr>}

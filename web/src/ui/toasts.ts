@@ -6,6 +6,8 @@ export interface Toast {
   text: string
   /** Undo or another single step. */
   action?: { label: string; run: () => void }
+  /** Where more is told of it. */
+  link?: { label: string; to: string }
 }
 
 export const toasts = createStore<Toast[]>([])

@@ -8,6 +8,7 @@ import { Dialog } from '@/ui/Dialog'
 import { Field } from '@/ui/Controls'
 import { ErrorBox } from '@/ui/ErrorBox'
 import { toast } from '@/ui/toasts'
+import { useDiscard } from '@/ui/useDiscard'
 import { bulk, mostTagged, renew } from './source'
 
 interface Props {
@@ -25,17 +26,12 @@ export function Bulk({ experiment, selected, tags, onCompare, onExport, onClear 
   const [dialog, setDialog] = useState<'tag' | 'move' | undefined>()
   const ids = [...selected]
   const runs = plural(ids.length, 'run')
-  const failed = (what: string) => (e: unknown) => toast({ kind: 'bad', text: `${what}: ${e instanceof Error ? e.message : String(e)}` })
-  const remove = async () => {
-    await bulk.remove(ids)
-    onClear()
-    await renew(client)
-    toast({ kind: 'ok', text: `Deleted ${runs}`, action: { label: 'Undo', run: () => void bulk.restore(ids).then(() => renew(client)).catch(failed('Not restored')) } })
-  }
+  const discard = useDiscard()
+  const remove = () => void discard({ what: runs, remove: () => bulk.remove(ids), restore: () => bulk.restore(ids) }).then((went) => went && onClear())
   useKeys([
     { keys: 'c', label: 'Compare the selected runs', run: () => ids.length > 1 && onCompare() },
     { keys: 't', label: 'Tag the selected runs', run: () => ids.length <= mostTagged && setDialog('tag') },
-    { keys: 'Delete', label: 'Delete the selected runs', run: () => void remove().catch(failed('Not deleted')) },
+    { keys: 'Delete', label: 'Delete the selected runs', run: remove },
     { keys: 'Escape', label: 'Clear the selection', run: onClear },
   ])
   return (
@@ -46,7 +42,7 @@ export function Bulk({ experiment, selected, tags, onCompare, onExport, onClear 
         <button type="button" className="btn s ghost" disabled={ids.length > mostTagged} title={ids.length > mostTagged ? `At most ${mostTagged} runs are tagged at once, all or none` : undefined} onClick={() => setDialog('tag')}>Tag…</button>
         <button type="button" className="btn s ghost" onClick={() => setDialog('move')}>Move…</button>
         <button type="button" className="btn s ghost" onClick={onExport}>Export</button>
-        <button type="button" className="btn s ghost" onClick={() => void remove().catch(failed('Not deleted'))}>Delete</button>
+        <button type="button" className="btn s ghost" onClick={remove}>Delete</button>
         <button type="button" className="btn s ghost icon" aria-label="Clear the selection" onClick={onClear}><X size={14} /></button>
       </div>
       <Dialog open={dialog === 'tag'} onClose={() => setDialog(undefined)} title={`Tag ${runs}`}>{dialog === 'tag' && <TagForm ids={ids} runs={runs} known={tags} onDone={() => { setDialog(undefined); void renew(client) }} />}</Dialog>

@@ -1,9 +1,11 @@
 import { keepPreviousData, useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { useMemo, type ReactNode } from 'react'
+import { Trash2, X } from 'lucide-react'
+import { useMemo, useState, type ReactNode } from 'react'
 import { ApiError } from '@/lib/api/http'
 import { count, ms, plural } from '@/lib/format'
 import { href } from '@/lib/href'
+import { useKeys } from '@/lib/keys'
 import { parseSort, sortText } from '@/lib/url'
 import { DataTable, type Column } from '@/ui/DataTable'
 import { Empty, Skeleton } from '@/ui/Empty'
@@ -14,7 +16,8 @@ import { Segmented } from '@/ui/Segmented'
 import { Shape } from '@/ui/Shape'
 import { Tag } from '@/ui/Status'
 import { Time } from '@/ui/Time'
-import { said, searchTraces, stateOf, threeLines, type Trace } from './api'
+import { useDiscard } from '@/ui/useDiscard'
+import { discardTraces, plain, said, searchTraces, stateOf, threeLines, type Trace } from './api'
 
 const route = getRouteApi('/experiments/$id')
 const orderOf: Record<string, string> = { started: 'timestamp_ms', took: 'execution_time_ms', name: 'name' }
@@ -36,6 +39,8 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
   })
   const traces = useMemo(() => pages.data?.pages.flatMap((p) => p.items) ?? [], [pages.data])
   const columns = useColumns(traces)
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
+  const chosen = traces.filter((t) => selected.has(t.id)).map((t) => t.id)
   const wrong = pages.error instanceof ApiError && pages.error.status === 400 ? pages.error : undefined
   if (pages.isPending) return <Skeleton rows={8} />
   if (pages.error && !wrong && traces.length === 0) return <ErrorBox error={pages.error} title="Can't read the traces" onRetry={() => void pages.refetch()} />
@@ -58,11 +63,33 @@ export function ExperimentTraces({ id }: { id: string }): ReactNode {
       {wrong && <p className="text-bad text-sm">{wrong.message}{wrong.hint && ` ${wrong.hint}`}</p>}
       {traces.length === 0 ? !wrong && <section className="panel"><Empty title="No trace fits the filter">Change it, or <button type="button" className="link" onClick={() => set({ tfilter: undefined, tstate: undefined })}>show all traces</button>.</Empty></section> : (
         <section className={`panel ${pages.isPlaceholderData ? 'stale' : ''}`}>
-          <DataTable label="Traces, newest first" columns={columns} rows={traces} rowKey={(t) => t.id} sorted sort={sort} onSort={(s) => set({ tsort: sortText(s) })} onOpen={(t) => go(href.trace(t.id))} fixed />
+          <DataTable label="Traces, newest first" columns={columns} rows={traces} rowKey={(t) => t.id} sorted sort={sort} onSort={(s) => set({ tsort: sortText(s) })} onOpen={(t) => go(href.trace(t.id))} fixed selected={selected} onSelect={setSelected} rowName={(t) => `${t.name || t.id}, ${t.request_preview.slice(0, 60)}`} />
         </section>
       )}
       {pages.hasNextPage && <button type="button" className="btn justify-self-start" disabled={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>Show more</button>}
+      {chosen.length > 0 && <Chosen experiment={id} ids={chosen} onClear={() => setSelected(new Set())} />}
     </div>
+  )
+}
+
+/** What can be done with the selected traces; floats over the table. */
+function Chosen({ experiment, ids, onClear }: { experiment: string; ids: readonly string[]; onClear: () => void }) {
+  const discard = useDiscard()
+  const what = plural(ids.length, 'trace')
+  const remove = () => void discard({ what, ...discardTraces(experiment, ids) }).then((went) => went && onClear())
+  useKeys([
+    { keys: 'Delete', label: 'Delete the selected traces', run: remove },
+    { keys: 'Escape', label: 'Clear the selection', run: onClear },
+  ])
+  return (
+    <>
+      <div className="h-12" />
+      <div className="float" role="toolbar" aria-label="Selected traces">
+        <b>{what}</b><span className="text-3 text-sm mr-2">selected</span>
+        <button type="button" className="btn s" onClick={remove}><Trash2 size={12} />Delete</button>
+        <button type="button" className="btn s ghost icon" aria-label="Clear the selection" onClick={onClear}><X size={14} /></button>
+      </div>
+    </>
   )
 }
 
@@ -87,13 +114,13 @@ function useColumns(traces: readonly Trace[]): Column<Trace>[] {
     const longest = Math.max(0.001, ...traces.map((t) => t.duration_ms ?? 0))
     const some = (has: (t: Trace) => boolean) => traces.some(has)
     const all: (Column<Trace> | false)[] = [
-      { id: 'name', header: 'Trace', width: 190, value: (t) => t.name, cell: (t) => <span className="st max-w-full" title={stateOf(t.state).word}><Shape kind={stateOf(t.state).kind} /><Go to={href.trace(t.id)} className="clip hover:underline">{t.name || t.id}</Go></span> },
-      { id: 'request', header: 'Request', cell: (t) => <span className="text-2" title={t.request_preview}>{t.request_preview}</span> },
-      { id: 'response', header: 'Response', from: 900, cell: (t) => <span className="text-2" title={t.response_preview}>{t.response_preview}</span> },
-      { id: 'started', header: 'Started', width: 96, value: (t) => t.start_time, cell: (t) => <span className="text-2 text-sm"><Time at={t.start_time} /></span> },
+      { id: 'name', header: 'Trace', width: 190, value: (t) => t.name, cell: (t) => <><span className="st max-w-full" title={stateOf(t.state).word}><Shape kind={stateOf(t.state).kind} /><Go to={href.trace(t.id)} className="clip hover:underline">{t.name || t.id}</Go></span><span className="hidden @max-[520px]:block clip text-3 text-xs pb-1">{plain(t.request_preview)}</span></> },
+      { id: 'request', header: 'Request', from: 520, cell: (t) => <span className="text-2" title={t.request_preview}>{plain(t.request_preview)}</span> },
+      { id: 'response', header: 'Response', from: 900, cell: (t) => <span className="text-2" title={t.response_preview}>{plain(t.response_preview)}</span> },
+      { id: 'started', header: 'Started', width: 96, from: 440, value: (t) => t.start_time, cell: (t) => <span className="text-2 text-sm"><Time at={t.start_time} /></span> },
       { id: 'took', header: 'Took', num: true, width: 96, value: (t) => t.duration_ms, cell: (t) => t.duration_ms === undefined ? <span className="text-info text-sm">running</span>
         : <span className="relative inline-block min-w-16 text-right">{ms(t.duration_ms)}<i className="absolute left-0 -bottom-0.5 h-0.5 rounded-[1px] opacity-50" style={{ width: `${(t.duration_ms / longest) * 100}%`, background: t.state === 'ERROR' ? 'var(--bad-fill)' : 'var(--c1)' }} /></span> },
-      some((t) => t.tokens !== undefined) && { id: 'tokens', header: 'Tokens', num: true, width: 80, cell: (t) => <span title={t.tokens && `${count(t.tokens.input_tokens)} in, ${count(t.tokens.output_tokens)} out`}>{count(t.tokens?.total_tokens)}</span> },
+      some((t) => t.tokens !== undefined) && { id: 'tokens', header: 'Tokens', num: true, width: 80, from: 560, cell: (t) => <span title={t.tokens && `${count(t.tokens.input_tokens)} in, ${count(t.tokens.output_tokens)} out`}>{count(t.tokens?.total_tokens)}</span> },
       { id: 'spans', header: 'Spans', num: true, width: 64, from: 1000, cell: (t) => count(t.span_count) },
       some((t) => t.assessments.length > 0) && { id: 'said', header: 'Assessments', width: 200, from: 800, cell: (t) => <Said trace={t} /> },
       some((t) => t.run_id !== undefined) && { id: 'run', header: 'Run', width: 90, from: 1100, cell: (t) => t.run_id ? <Go className="link mono" to={href.run(t.run_id)}>{t.run_id.slice(0, 8)}</Go> : '' },

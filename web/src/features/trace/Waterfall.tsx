@@ -71,12 +71,11 @@ function SpanRow({ row, top, total, on, folded, color, onSelect, onFold }: { row
   const late = left + width > 78 // the figure stands before the bar where there is no room behind it
   return (
     <div id={`span-${s.id}`} data-span={s.id} role="treeitem" aria-level={row.depth + 1} aria-selected={on} aria-expanded={row.below > 0 ? !folded : undefined}
-      aria-label={`${s.name}, ${s.type}, ${s.duration_ms === undefined ? 'running' : ms(s.duration_ms)}${bad ? ', failed' : ''}`}
       className={`wf wf-row ${on ? 'on' : ''}`} style={{ top, height }} onClick={onSelect}>
       <span className="flex items-center min-w-0 gap-1.5" style={{ paddingLeft: 8 + Math.min(row.depth, 16) * 14 }}>
         {row.below > 0 ? <button type="button" tabIndex={-1} className="wf-fold" aria-label={folded ? 'Unfold' : 'Fold'} onClick={(e) => { e.stopPropagation(); onFold() }}><ChevronRight size={12} style={{ rotate: folded ? '0deg' : '90deg' }} /></button> : <span className="w-4 flex-none" />}
         {bad ? <Shape kind="bad" size={10} /> : <i className="sw" style={{ background: color }} />}
-        <span className={`clip ${bad ? 'text-bad strong' : ''}`} title={s.name}>{s.name}</span>
+        <span className={`clip ${bad ? 'text-bad strong' : ''}`} title={s.name}>{s.name}</span><span className="sr-only">, {s.type}{bad && ', failed'}, </span>
         {folded && <span className="text-3 text-xs flex-none">+{row.below}</span>}
       </span>
       <span className="wf-lane">

@@ -1,6 +1,7 @@
 // What the pages of traces read, and what it looks like.
 import { queryOptions } from '@tanstack/react-query'
 import { http } from '@/lib/api/http'
+import { mostIds, trash } from '@/lib/api/trash'
 import type { List } from '@/lib/api/types'
 
 export type TraceState = 'OK' | 'ERROR' | 'IN_PROGRESS' | 'STATE_UNSPECIFIED'
@@ -99,6 +100,17 @@ export const threeLines = (experiment: string) => `import mlflow; mlflow.set_tra
 mlflow.set_experiment(experiment_id="${experiment}")
 mlflow.openai.autolog()  # or put @mlflow.trace before a function`
 
+/** A preview as people read it: of inputs or outputs with one text in them, that text. */
+export function plain(preview: string): string {
+  if (!/^\{"[^"]{1,60}":\s?"/.test(preview)) return preview
+  try {
+    const [only, ...more] = Object.values(JSON.parse(preview) as Record<string, unknown>)
+    return typeof only === 'string' && more.length === 0 ? only : preview
+  } catch {
+    return preview
+  }
+}
+
 /** An assessment's value as a short text. */
 export function said(a: Assessment): string {
   if (a.error) return a.error.error_message || a.error.error_code || 'error'
@@ -106,3 +118,9 @@ export function said(a: Assessment): string {
   if (a.value === false) return 'no'
   return typeof a.value === 'string' ? a.value : JSON.stringify(a.value)
 }
+
+/** How traces of an experiment go to the trash and come back. */
+export const discardTraces = (experiment: string, ids: readonly string[]) => ({
+  remove: () => http.post('/api/v1/traces/delete', { body: { experiment_id: experiment, ids } }),
+  restore: async () => { for (let i = 0; i < ids.length; i += mostIds) await trash.restore(ids.slice(i, i + mostIds).map((id) => `trace:${id}`)) },
+})

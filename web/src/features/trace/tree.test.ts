@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Span } from './api'
+import { plain, type Span } from './api'
 import { culprit, rowsOf, selfTime, slowest, spanOf, ticks, visible } from './tree'
 
 const span = (id: string, parent: string | undefined, offset: number, took: number, more: Partial<Span> = {}): Span =>
@@ -35,5 +35,12 @@ describe('times', () => {
     const rows = rowsOf([span('a', undefined, 0, 100, { status: 'ERROR' }), span('b', 'a', 0, 90, { status: 'ERROR' }), span('c', 'a', 90, 5)])
     expect(culprit(rows)?.span.id).toBe('b')
     expect(slowest(rows)?.span.id).toBe('b')
+  })
+})
+
+describe('previews', () => {
+  it('of one text are that text, all others stay', () => {
+    expect(plain('{"question":"Why?"}')).toBe('Why?')
+    for (const same of ['', 'Why?', '{"a":"x","b":"y"}', '{"a":1}', '{"a":"cut of', '["a"]', '{"a":{"b":"c"}}']) expect(plain(same)).toBe(same)
   })
 })

@@ -8,10 +8,17 @@ export const liveState = createStore<StreamState>('connecting')
 
 /** First parts of the query keys that an event of this type makes old. */
 export function touched(type: string): string[] {
-  const [domain = '', noun = ''] = type.split('.')
+  const [domain = '', noun = '', what = ''] = type.split('.')
+  // What is deleted, restored or purged changes the trash too.
+  if (/^(deleted|restored|purged|swept|done)$/.test(what || noun)) return ['trash', ...touchedOf(domain, noun)]
+  return touchedOf(domain, noun)
+}
+
+function touchedOf(domain: string, noun: string): string[] {
   switch (domain) {
     case 'tracking': return ['experiments', 'runs', 'overview']
     case 'registry': return ['models', 'lineage']
+    case 'trace': return ['traces']
     case 'dataset': return ['datasets', 'lineage']
     case 'evaluation': return ['gates', 'models']
     case 'serving':

@@ -237,6 +237,7 @@ export interface Version {
   status_message?: string
   run_id?: string
   model_id?: string
+  run_link?: string
   source: string
   description?: string
   tags?: Record<string, string>

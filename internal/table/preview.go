@@ -1,4 +1,4 @@
-package tracking
+package table
 
 import (
 	"bytes"
@@ -6,13 +6,12 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math"
 	"path"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	tables "github.com/modelyard/modelyard/internal/table" // table is a type of this package
 )
 
 // PreviewKind is what a preview shows of a file.
@@ -45,6 +44,9 @@ type PreviewColumn struct {
 	Type string `json:"type"`
 }
 
+// MostPreviewRows bounds the rows of a preview.
+const MostPreviewRows = 1000
+
 // Bounds of a preview.
 const (
 	previewText    = 256 << 10 // bytes of text
@@ -52,18 +54,14 @@ const (
 	previewColumns = 200
 	previewCell    = 2000      // bytes of one cell
 	previewMemory  = 256 << 20 // bytes that a part of a Parquet file may take
-	mostPreview    = 1000      // rows
 )
 
-// preview shows the beginning of a file under a blob root. Kinds: NotFound, Invalid for a path that is none.
-func (s *Service) preview(ctx context.Context, root, p string, rows int) (*FilePreview, error) {
-	f, file, err := s.d.Files.Open(ctx, root, p)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	out := &FilePreview{Path: file.Path, Size: file.Size}
-	switch strings.ToLower(path.Ext(file.Path)) {
+// Preview shows the beginning of a file as at most rows rows, as text, or not at all. p is the file's name, whose ending says what it holds, and
+// size its bytes. What cannot be read is no error: the note says why there is nothing to show.
+func Preview(ctx context.Context, f io.ReadSeeker, p string, size int64, rows int) (*FilePreview, error) {
+	rows = max(1, min(rows, MostPreviewRows))
+	out := &FilePreview{Path: p, Size: size}
+	switch strings.ToLower(path.Ext(p)) {
 	case ".parquet", ".pq":
 		out.parquet(ctx, &seekReaderAt{r: f}, rows)
 		return out, nil
@@ -73,14 +71,6 @@ func (s *Service) preview(ctx context.Context, root, p string, rows int) (*FileP
 		return out, out.delimited(f, '\t', rows)
 	}
 	return out, out.text(f)
-}
-
-// Preview shows the beginning of a run's file as rows, text, or not at all. Kinds: NotFound.
-func (s *Service) Preview(ctx context.Context, runID, p string, rows int) (*FilePreview, error) {
-	if _, err := s.HasRun(ctx, runID); err != nil {
-		return nil, err
-	}
-	return s.preview(ctx, RunRoot(runID), p, rows)
 }
 
 func (v *FilePreview) text(r io.Reader) error {
@@ -167,7 +157,7 @@ func (v *FilePreview) head(names []string) {
 }
 
 func (v *FilePreview) parquet(ctx context.Context, r io.ReaderAt, rows int) {
-	head, err := tables.HeadParquet(ctx, r, v.Size, rows, tables.Limits{Columns: previewColumns, Bytes: previewMemory})
+	head, err := HeadParquet(ctx, r, v.Size, rows, Limits{Columns: previewColumns, Bytes: previewMemory})
 	if err != nil {
 		v.Kind, v.Note = PreviewBinary, "The file can't be read: "+strings.TrimPrefix(err.Error(), "table: ")
 		return
@@ -192,7 +182,14 @@ func jsonValue(v any) any {
 	case string:
 		return clipCell(v)
 	case float64:
-		return Number(v)
+		switch {
+		case math.IsNaN(v):
+			return "NaN"
+		case math.IsInf(v, 1):
+			return "Infinity"
+		case math.IsInf(v, -1):
+			return "-Infinity"
+		}
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
 	}
