@@ -50,7 +50,7 @@ export function reproduce(r: Run, known: Known): Step[] {
   if (entry || tag(r, 'mlflow.source.type') === 'PROJECT') {
     const from = repository ? quoted(safeRepository(repository)) : '.'
     steps.push({ what: 'The run', commands: [server, ['mlflow run', from, entry ? `-e ${quoted(entry)}` : '', repository && commit ? `-v ${quoted(commit)}` : '', `--experiment-id ${quoted(r.experiment_id)}`, options(r, '-P')].filter(Boolean).join(' ')] })
-  } else if (source && /\.py$/.test(source)) {
+  } else if (source && /\.py$/.test(source) && !/^python3?\s/.test(source)) {
     steps.push({ what: 'The run', commands: [server, `python ${quoted(source.split('/').at(-1) ?? source)}`] })
   } else if (source && /\.ipynb$/.test(source)) {
     steps.push({ what: 'The run', commands: [server, `jupyter execute ${quoted(source.split('/').at(-1) ?? source)}`] })
