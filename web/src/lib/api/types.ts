@@ -58,6 +58,7 @@ export interface Job {
 export interface Experiment {
   id: string
   name: string
+  workspace?: string
   lifecycle?: string
   created_at?: string
   updated_at?: string
