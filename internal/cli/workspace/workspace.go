@@ -81,7 +81,7 @@ the trash.`,
 			switch mode {
 			case "restrict", "set-default", "cascade":
 			default:
-				return cmdutil.Usage("--mode " + mode + ": expected restrict, set-default or cascade")
+				return cmdutil.Usage("--mode %.100q: expected restrict, set-default or cascade", mode)
 			}
 			if mode == "cascade" {
 				if err := f.Confirm("remove workspace " + args[0] + " and everything in it for good"); err != nil {
