@@ -88,6 +88,8 @@ export function ModelPage(): ReactNode {
   )
 }
 
+const capital = (text: string, first: boolean) => (first ? text.charAt(0).toUpperCase() + text.slice(1) : text)
+
 function VersionVerdict({ v, champion, served }: { v: Version; champion: Version | undefined; served: readonly Endpoint[] }) {
   if (v.status === 'FAILED') return <><b>This version could not be stored</b>{v.status_message ? `: ${v.status_message}` : ''}.</>
   const key = mainMetric(Object.keys(v.metrics ?? {}))
@@ -102,7 +104,7 @@ function VersionVerdict({ v, champion, served }: { v: Version; champion: Version
     const better = lower ? mine < theirs : mine > theirs
     claim = <><b>v{v.version} {mine === theirs ? 'equals' : better ? 'is better than' : 'is worse than'} the champion v{champion.version}</b> ({key} {num(mine)} against {num(theirs)}, {signed(mine - theirs)}).</>
   } else if (champion?.version === v.version) claim = <><b>v{v.version} is the champion</b>{key && typeof mine === 'number' ? `, ${key} ${num(mine)}` : ''}.</>
-  else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{champion ? `the champion is v${champion.version}.` : 'no version is champion yet.'}</>
+  else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{capital(champion ? `the champion is v${champion.version}.` : 'no version is champion yet.', !(key && typeof mine === 'number'))}</>
   return (
     <>
       {claim}{' '}
