@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -40,6 +42,13 @@ func (b *bench) start(ctx context.Context, data string) (err error) {
 	return err
 }
 
+// redial replaces our connection: MLflow's server closes one that is idle for a few seconds.
+func (b *bench) redial(ctx context.Context) (err error) {
+	_ = b.k.c.Close()
+	b.k, err = dial(ctx, b.s.addr)
+	return err
+}
+
 func (b *bench) all(ctx context.Context, data string) error {
 	if err := b.start(ctx, data); err != nil {
 		return err
@@ -48,10 +57,25 @@ func (b *bench) all(ctx context.Context, data string) error {
 	b.set("start to ready, empty store", "%s", round(b.s.ready))
 	time.Sleep(5 * time.Second)
 	b.set("memory when idle (PSS)", "%s", mb(b.s.memory()))
-	for _, step := range []func(context.Context) error{b.writes, b.history, b.artifacts} {
-		if err := step(ctx); err != nil {
+	for _, part := range []struct {
+		name string
+		take func(context.Context) error
+	}{{"writes", b.writes}, {"history", b.history}, {"artifacts", b.artifacts}} {
+		if b.o.only != "" && b.o.only != part.name {
+			continue
+		}
+		if err := b.redial(ctx); err != nil {
 			return err
 		}
+		if err := part.take(ctx); err != nil {
+			return err
+		}
+	}
+	if b.o.only != "" {
+		return nil
+	}
+	if err := b.redial(ctx); err != nil {
+		return err
 	}
 	if err := b.seed(ctx, data); err != nil {
 		return err
@@ -84,6 +108,9 @@ func (b *bench) writes(ctx context.Context) error {
 		return http.MethodPost, api + "runs/create", `{"experiment_id":"0","user_id":"ann","run_name":"bench","start_time":1700000000000,` + tags + `}`
 	})
 	if err != nil {
+		return err
+	}
+	if err := b.redial(ctx); err != nil {
 		return err
 	}
 	var runs [8]string
@@ -228,35 +255,34 @@ func (b *bench) seed(ctx context.Context, data string) error {
 
 // fill makes runs over 8 connections.
 func (b *bench) fill(ctx context.Context, exp string, runs int) error {
+	var mu sync.Mutex
+	return b.each(ctx, runs, func(k *conn, i int) error {
+		id, err := fillRun(k, exp, i)
+		if i%97 == 0 {
+			mu.Lock()
+			b.ids = append(b.ids, id)
+			mu.Unlock()
+		}
+		return err
+	})
+}
+
+// each does n things over 8 connections.
+func (b *bench) each(ctx context.Context, n int, do func(k *conn, i int) error) error {
 	var wg sync.WaitGroup
 	var next counter
-	var mu sync.Mutex
 	fail := make([]error, 8)
 	for w := range fail {
 		wg.Go(func() {
 			k, err := dial(ctx, b.s.addr)
-			for err == nil {
-				i := next.next() - 1
-				if i >= runs {
-					break
-				}
-				var id string
-				if id, err = fillRun(k, exp, i); i%97 == 0 {
-					mu.Lock()
-					b.ids = append(b.ids, id)
-					mu.Unlock()
-				}
+			for i := next.next() - 1; i < n && err == nil; i = next.next() - 1 {
+				err = do(k, i)
 			}
 			fail[w] = err
 		})
 	}
 	wg.Wait()
-	for _, err := range fail {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(fail...)
 }
 
 func fillRun(k *conn, exp string, i int) (string, error) {
@@ -378,30 +404,18 @@ func (b *bench) hugeStore(ctx context.Context, data string) error {
 	b.set("seed: runs with 10 metrics, 10 params, 3 tags a second, 8 clients", "%.0f", float64(b.runs)/time.Since(at).Seconds())
 	at = time.Now()
 	const batches = 100_000 // of 1,000 points, to 100 runs
-	var next counter
-	fail := make([]error, 8)
-	var wg sync.WaitGroup
-	for w := range fail {
-		wg.Go(func() {
-			k, err := dial(ctx, b.s.addr)
-			for err == nil {
-				i := next.next() - 1
-				if i >= batches {
-					break
-				}
-				_, err = k.ask(http.MethodPost, api+"runs/log-batch", batchBody(b.ids[i%100], 10, 100, i))
-			}
-			fail[w] = err
-		})
-	}
-	wg.Wait()
-	for _, err := range fail {
-		if err != nil {
-			return err
-		}
+	err = b.each(ctx, batches, func(k *conn, i int) error {
+		_, err := k.ask(http.MethodPost, api+"runs/log-batch", batchBody(b.ids[i%100], 10, 100, i))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	b.set("log_batch points/s over 100 million points, 8 clients", "%.0f", batches*1000/time.Since(at).Seconds())
 	b.s.stop()
+	if info, err := os.Stat(filepath.Join(data, "modelyard.db")); err == nil {
+		b.set("store on disk", "%s", mb(info.Size()))
+	}
 	if err := b.start(ctx, data); err != nil {
 		return err
 	}

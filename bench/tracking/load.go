@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,8 +99,8 @@ func load(ctx context.Context, addr string, callers int, pace float64, d time.Du
 				if pace > 0 {
 					time.Sleep(time.Until(start.Add(time.Duration(float64(n) / pace * float64(time.Second)))))
 				}
-				at := time.Now()
 				method, path, body := next(w, n)
+				at := time.Now()
 				if _, err := k.ask(method, path, body); err != nil {
 					fail[w] = err
 					return
@@ -121,21 +120,21 @@ func load(ctx context.Context, addr string, callers int, pace float64, d time.Du
 
 // batchBody is a log-batch of keys times steps points.
 func batchBody(run string, keys, steps, from int) string {
-	var b strings.Builder
-	b.Grow(80 * keys * steps)
-	b.WriteString(`{"run_id": "` + run + `", "metrics": [`)
+	b := make([]byte, 0, 90*keys*steps+128)
+	b = append(b, `{"run_id": "`+run+`", "metrics": [`...)
 	for k := range keys {
 		for i := range steps {
 			if k+i > 0 {
-				b.WriteString(", ")
+				b = append(b, ", "...)
 			}
-			b.WriteString(`{"key": "metric_` + strconv.Itoa(k) + `", "value": `)
-			b.WriteString(strconv.FormatFloat(float64((from+i)%1000)/1000, 'g', -1, 64))
-			b.WriteString(`, "timestamp": ` + strconv.Itoa(1_700_000_000_000+from+i) + `, "step": ` + strconv.Itoa(from+i) + `}`)
+			b = append(strconv.AppendInt(append(b, `{"key": "metric_`...), int64(k), 10), `", "value": 0.`...)
+			v := (from + i) % 1000
+			b = append(b, byte('0'+v/100), byte('0'+v/10%10), byte('0'+v%10))
+			b = strconv.AppendInt(append(b, `, "timestamp": `...), int64(1_700_000_000_000+from+i), 10)
+			b = append(strconv.AppendInt(append(b, `, "step": `...), int64(from+i), 10), '}')
 		}
 	}
-	b.WriteString(`], "params": [], "tags": []}`)
-	return b.String()
+	return string(append(b, `], "params": [], "tags": []}`...))
 }
 
 // counter hands out numbers to callers.

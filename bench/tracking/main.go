@@ -25,7 +25,7 @@ import (
 type options struct {
 	bin, mlflow, postgres, out string
 	runs, peerRuns, seconds    int
-	huge                       bool
+	only                       string
 }
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 100_000, "runs of the large experiment")
 	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
-	flag.BoolVar(&o.huge, "huge", false, "measure a million runs and 100 million points too")
+	flag.StringVar(&o.only, "only", "", "one part alone: writes, history, artifacts or huge; empty: everything but huge")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -64,7 +64,7 @@ func (r *report) set(server, name, format string, args ...any) {
 	fmt.Printf("%-28s %-60s %s\n", server, name, text)
 }
 
-func run(ctx context.Context, o options) error {
+func run(ctx context.Context, o options) (err error) {
 	dir, err := os.MkdirTemp("", "modelyard-bench-*")
 	if err != nil {
 		return err
@@ -75,9 +75,17 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	before := machine()
+	fmt.Printf("%s; a 4 KiB append with fdatasync takes %s\n", before, flush)
 	r := &report{cells: map[string]string{}}
+	defer func() { // what was measured before something broke is kept
+		err = errors.Join(err, os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644))
+	}()
 	ours := func(name, url string) error {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
+	}
+	if o.only == "huge" {
+		b := &bench{o: o, r: r, name: "Modelyard SQLite", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
+		return b.hugeStore(ctx, filepath.Join(dir, "huge"))
 	}
 	if err := ours("Modelyard SQLite", ""); err != nil {
 		return err
@@ -93,13 +101,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	if o.huge {
-		b := &bench{o: o, r: r, name: "Modelyard SQLite, huge", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
-		if err := b.hugeStore(ctx, filepath.Join(dir, "huge")); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644)
+	return nil
 }
 
 func (r *report) markdown(o options, flush time.Duration, machine string) string {

@@ -200,6 +200,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	bg.Go(func() error { return s.f.events.Run(bgctx) })
 	bg.Go(func() error { return s.f.jobs.Run(bgctx) })
 	bg.Go(func() error { return s.dbLock.Watch(bgctx) })
+	bg.Go(func() error {
+		if err := s.f.db.ReserveLog(bgctx); err != nil && bgctx.Err() == nil {
+			s.f.log.Warn("cannot reserve room for the store's log: commits will be slower", "error", err)
+		}
+		return nil
+	})
 	for _, d := range s.domains {
 		if d.run != nil {
 			bg.Go(func() error {

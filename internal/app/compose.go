@@ -79,7 +79,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "monitor", migrations: []db.Migrations{monitor.Migrations()}, start: watched.Start, run: watched.Run})
 
 	govern := governance.New(governance.Deps{DB: f.db, Events: f.events, Jobs: f.jobs, Clock: f.clock, Log: f.log.With("component", "governance"), Metrics: f.metrics,
-		Facts: governance.Facts{Run: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
+		Facts: governance.Facts{Runs: runFacts(track), Version: versionFacts(models), Prediction: predictionFacts(served.log)}})
 	govern.Routes(f.router)
 	govern.Subscribe()
 	ds = append(ds, domain{name: "governance", migrations: []db.Migrations{governance.Migrations()}})
@@ -97,7 +97,7 @@ func (s *Server) compose() ([]domain, error) {
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
 		Experiment: activeExperiment(track), Run: knownRun(track)})
-	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}})
+	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}, run: traces.Index})
 	traces.Routes(f.router)
 	traces.Subscribe()
 	evalsets := evalset.New(evalset.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "evalset"), Experiment: activeExperiment(track)})

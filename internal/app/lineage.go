@@ -21,18 +21,19 @@ func versionFacts(models *registry.Service) func(context.Context, string, string
 	}
 }
 
-// runFacts gives lineage what the event of a new run does not carry.
-func runFacts(runs *tracking.Service) func(context.Context, string) (governance.RunFacts, error) {
-	return func(ctx context.Context, runID string) (governance.RunFacts, error) {
-		r, err := runs.Run(ctx, runID)
-		if err != nil {
-			return governance.RunFacts{}, err
+// runFacts gives lineage what the events of runs do not carry.
+func runFacts(runs *tracking.Service) func(context.Context, []string) (map[string]governance.RunFacts, error) {
+	return func(ctx context.Context, ids []string) (map[string]governance.RunFacts, error) {
+		all, err := runs.Runs(ctx, ids)
+		out := make(map[string]governance.RunFacts, len(all))
+		for _, r := range all {
+			f := governance.RunFacts{Name: r.Name, User: r.User, Source: r.Tag("mlflow.source.name"), Tags: make(map[string]string, len(r.Tags))}
+			for _, t := range r.Tags {
+				f.Tags[t.Key] = t.Value
+			}
+			out[r.ID] = f
 		}
-		out := governance.RunFacts{Name: r.Name, User: r.User, Source: r.Tag("mlflow.source.name"), Tags: map[string]string{}}
-		for _, t := range r.Tags {
-			out.Tags[t.Key] = t.Value
-		}
-		return out, nil
+		return out, err
 	}
 }
 

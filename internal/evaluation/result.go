@@ -43,10 +43,21 @@ type RuleResult struct {
 	Measured *float64 `json:"measured,omitempty"`
 	Baseline *float64 `json:"baseline,omitempty"` // the other's value
 	Margin   *float64 `json:"margin,omitempty"`
-	PValue   *float64 `json:"p_value,omitempty"` // one-sided, paired
-	Against  string   `json:"against,omitempty"` // what it was compared with: naive_mean, column:x, models:/bike/3
-	Verdict  Verdict  `json:"verdict"`
-	Note     string   `json:"note,omitempty"`
+	// Of a comparison whose metric is made of means over rows.
+	Difference *Difference `json:"difference,omitempty"`
+	PValue     *float64    `json:"p_value,omitempty"` // one-sided, paired
+	Against    string      `json:"against,omitempty"` // what it was compared with: naive_mean, column:x, models:/bike/3
+	Verdict    Verdict     `json:"verdict"`
+	Note       string      `json:"note,omitempty"`
+}
+
+// Difference is how far the judged version is from what it was compared with, in the metric's own unit, and where the true difference
+// lies with 95 % confidence. Both were measured on the same rows, so the interval is of paired differences.
+type Difference struct {
+	Value float64 `json:"value"` // measured minus baseline
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+	Rows  int     `json:"rows"`
 }
 
 // overall is the verdict of all rules together: any failure fails, else any lack of data is one.

@@ -186,6 +186,7 @@ func compare(r Rule, s, other *scored) RuleResult {
 		better = mine > required
 	}
 	out.Measured, out.Baseline, out.Required = &mine, &theirs, &required
+	out.Difference = difference(r.Metric, s, other)
 	if !better {
 		out.Verdict, out.Note = Fail, "not better"
 		if r.Margin > 0 && mine != theirs && (mine < theirs) != m.moreIsBetter {

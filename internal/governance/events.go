@@ -17,7 +17,7 @@ import (
 
 // Subscribe registers what governance hears.
 func (s *Service) Subscribe() {
-	s.d.Events.Listen(events.Listener{Name: "governance.lineage", Handle: s.hear, Batch: true, Types: []string{
+	s.d.Events.Listen(events.Listener{Name: "governance.lineage", HandleAll: s.hear, Types: []string{
 		"tracking.run.created", "tracking.run.ended", "tracking.run.inputs_logged", "tracking.model.logged", "registry.version.created", "registry.alias.set", "dataset.version.created",
 		"evaluation.gate.*", "serving.endpoint.created", "routing.route.changed", "alert.opened", "alert.resolved",
 		"pipeline.run.*", "pipeline.step.*", "lifecycle.*",
@@ -109,39 +109,62 @@ func (t *text) UnmarshalJSON(b []byte) error {
 }
 
 // hear fills the graph. What events do not carry is asked for first; then nodes and edges are written in one transaction.
-func (s *Service) hear(ctx context.Context, e events.Event) error {
-	var d told
-	if err := e.Decode(&d); err != nil {
-		return err
+func (s *Service) hear(ctx context.Context, es []events.Event) error {
+	all := make([]*builder, len(es))
+	for i, e := range es {
+		all[i] = &builder{e: e}
+		if err := e.Decode(&all[i].d); err != nil {
+			return err
+		}
 	}
-	b := &builder{e: e, d: d}
-	if err := s.gather(ctx, b); err != nil {
+	if err := s.gather(ctx, all); err != nil {
 		return err
 	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		b.tx, b.err = tx, nil
-		b.build()
-		return b.err
+		for _, b := range all {
+			b.tx, b.err = tx, nil
+			if b.build(); b.err != nil {
+				return b.err
+			}
+		}
+		return nil
 	})
 }
 
-// gather asks for the facts about a run or a version. One that is gone again has none.
-func (s *Service) gather(ctx context.Context, b *builder) error {
-	var err error
-	runID := b.d.RunID
-	if b.d.TrackedRunID != "" {
-		runID = b.d.TrackedRunID
+// gather asks for the facts about runs and versions. One that is gone again has none.
+func (s *Service) gather(ctx context.Context, all []*builder) error {
+	var ids []string
+	for _, b := range all {
+		if id := b.factsOf(); id != "" {
+			ids = append(ids, id)
+		}
+		if b.e.Type != "registry.version.created" || s.d.Facts.Version == nil {
+			continue
+		}
+		var err error
+		if b.version, err = s.d.Facts.Version(ctx, b.d.Model, string(b.d.Version)); err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
 	}
-	if (strings.HasPrefix(b.e.Type, "tracking.run.") || b.e.Type == "tracking.model.logged" || b.d.TrackedRunID != "") && s.d.Facts.Run != nil && runID != "" {
-		b.run, err = s.d.Facts.Run(ctx, runID)
+	if len(ids) == 0 || s.d.Facts.Runs == nil {
+		return nil
 	}
-	if b.e.Type == "registry.version.created" && s.d.Facts.Version != nil {
-		b.version, err = s.d.Facts.Version(ctx, b.d.Model, string(b.d.Version))
-	}
-	if errs.Is(err, errs.NotFound) {
-		err = nil
+	runs, err := s.d.Facts.Runs(ctx, ids)
+	for _, b := range all {
+		b.run = runs[b.factsOf()]
 	}
 	return err
+}
+
+// factsOf is the id of the run whose facts an event needs, or "".
+func (b *builder) factsOf() string {
+	switch {
+	case b.d.TrackedRunID != "":
+		return b.d.TrackedRunID
+	case strings.HasPrefix(b.e.Type, "tracking.run."), b.e.Type == "tracking.model.logged":
+		return b.d.RunID
+	}
+	return ""
 }
 
 // builder writes what one event tells. After the first error it does nothing more.

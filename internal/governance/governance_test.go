@@ -39,11 +39,8 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	q := jobs.NewQueue(jobs.Deps{DB: d, Clock: fake, Log: log})
 	ev := events.NewLog(events.Deps{DB: d, Jobs: q, Clock: fake, Log: log})
 	s := New(Deps{DB: d, Events: ev, Jobs: q, Clock: fake, Log: log, Facts: Facts{
-		Run: func(_ context.Context, runID string) (RunFacts, error) {
-			if runID != "r1" {
-				return RunFacts{}, errs.NotFoundf("test", "no run")
-			}
-			return RunFacts{Name: "train", User: "ada", Source: "train.py", Tags: map[string]string{tagCommit: "c0ffee00c0ffee00", tagPipelineRun: "p1", tagRepo: "https://ada:pw@git.example/x"}}, nil
+		Runs: func(context.Context, []string) (map[string]RunFacts, error) {
+			return map[string]RunFacts{"r1": {Name: "train", User: "ada", Source: "train.py", Tags: map[string]string{tagCommit: "c0ffee00c0ffee00", tagPipelineRun: "p1", tagRepo: "https://ada:pw@git.example/x"}}}, nil
 		},
 		Prediction: func(_ context.Context, predictionID string) (Served, error) {
 			if predictionID != "x1" {
@@ -79,7 +76,7 @@ func (w *world) tell(t *testing.T, typ, kind, id, data string) events.Event {
 	}
 	e := <-w.ch
 	for range 2 {
-		if err := w.s.hear(t.Context(), e); err != nil {
+		if err := w.s.hear(t.Context(), []events.Event{e}); err != nil {
 			t.Fatalf("%s: %v", typ, err)
 		}
 	}

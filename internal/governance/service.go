@@ -44,7 +44,7 @@ type VersionFacts struct {
 
 // Facts gives what events do not carry. The composition fills it; a nil function leaves those facts out.
 type Facts struct {
-	Run        func(ctx context.Context, runID string) (RunFacts, error)
+	Runs       func(ctx context.Context, runIDs []string) (map[string]RunFacts, error)
 	Version    func(ctx context.Context, model, version string) (VersionFacts, error)
 	Prediction func(ctx context.Context, predictionID string) (Served, error)
 }

@@ -84,7 +84,7 @@ func start(t *testing.T, d *db.DB, dir string) server {
 
 func await(t *testing.T, s server, id string, until func(Run) bool) Run {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		r, err := s.GetRun(t.Context(), id)
 		if err != nil {
@@ -213,7 +213,7 @@ func TestServerStopsWhileAStepStarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(ms) * time.Millisecond)
+		<-time.After(time.Duration(ms) * time.Millisecond) // no waiting for something: the moments at which the server goes
 		s.stop()
 		s = start(t, d, dir)
 		if r = await(t, s, r.ID, ended); r.State != Succeeded || r.step("one").Attempt != 1 || r.Outputs["n"] != "1" {

@@ -71,9 +71,27 @@ func (s *Service) OnChange(fn func(endpoint string)) {
 	s.hears = append(s.hears, fn)
 }
 
+// Refresh reads an endpoint's route again and installs it when it is not the one in memory: another process changed it, or the database
+// went away in the middle of a commit here, so that nobody knew what became of it.
+func (s *Service) Refresh(ctx context.Context, endpoint string) error {
+	s.mu.Lock() // what is committed after the reading is installed after it
+	r, err := s.loadOne(ctx, endpoint)
+	if have := s.Route(endpoint); err != nil || r == have || r != nil && have != nil && r.Generation == have.Generation && r.At.Equal(have.At) {
+		s.mu.Unlock()
+		return err
+	}
+	s.installLocked(endpoint, r)
+	return nil
+}
+
 // install puts a route into the snapshot (nil removes it) and tells who listens.
 func (s *Service) install(endpoint string, r *Route) {
 	s.mu.Lock()
+	s.installLocked(endpoint, r)
+}
+
+// installLocked unlocks s.mu before it tells.
+func (s *Service) installLocked(endpoint string, r *Route) {
 	next := maps.Clone(*s.snapshot.Load())
 	if old := next[endpoint]; r == nil {
 		delete(next, endpoint)

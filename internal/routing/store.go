@@ -47,6 +47,15 @@ func load(tx *db.Tx, endpoint string) (*Route, error) {
 	return r, err
 }
 
+// loadOne is load outside a transaction.
+func (s *Service) loadOne(ctx context.Context, endpoint string) (*Route, error) {
+	r, err := scanRoute(s.d.DB.QueryRow(ctx, inForce+" WHERE r.endpoint = ?", endpoint))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return r, err
+}
+
 func insert(tx *db.Tx, r *Route) error {
 	targets, err := json.Marshal(r.Targets)
 	if err != nil {

@@ -152,7 +152,7 @@ func (y *yard) await(name string, ok func(serving.Endpoint) bool) serving.Endpoi
 	y.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		e, err := y.serving.Get(y.t.Context(), name)
 		must(y.t, err)

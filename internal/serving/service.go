@@ -133,13 +133,30 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Subscribe hears of changed routes: at once from this process, and by event from others.
+// Subscribe hears of changed endpoints and routes: at once from this process, and by event from others, and from this one when the
+// database went away in the middle of the commit.
 func (s *Service) Subscribe() {
 	s.d.Routing.OnChange(s.kick)
-	s.d.Events.Listen(events.Listener{Name: "serving.route_changed", Types: []string{"routing.route.changed"}, Handle: func(_ context.Context, e events.Event) error {
-		s.kick(e.Resource.ID)
-		return nil
-	}})
+	s.d.Events.Listen(events.Listener{Name: "serving.route_changed", Types: []string{"routing.route.changed", "serving.endpoint.created", "serving.endpoint.deleted"},
+		Handle: func(ctx context.Context, e events.Event) error { return s.refresh(ctx, e.Resource.ID) }})
+}
+
+// refresh makes an endpoint's record and route in memory what the store has.
+func (s *Service) refresh(ctx context.Context, name string) error {
+	st := s.stateOf(name)
+	st.mu.Lock() // what is committed after the reading is set after it
+	r, err := s.loadRecord(ctx, name)
+	if err == nil && (r == nil || st.rec == nil || !r.createdAt.Equal(st.rec.createdAt)) { // nothing else of a record changes
+		st.rec, st.spare = r, nil
+	}
+	st.mu.Unlock()
+	if err == nil {
+		err = s.d.Routing.Refresh(ctx, name)
+	}
+	if err == nil {
+		s.kick(name)
+	}
+	return err
 }
 
 func (s *Service) stateOf(name string) *state {

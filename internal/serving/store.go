@@ -2,29 +2,41 @@ package serving
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
+const selectRecords = "SELECT name, model, version, model_uri, created_at, created_by FROM serving_endpoint"
+
+func scanRecord(row db.Scanner) (*record, error) {
+	var r record
+	var at int64
+	err := row.Scan(&r.name, &r.model, &r.version, &r.modelURI, &at, &r.createdBy)
+	r.createdAt = clock.FromMicros(at)
+	return &r, err
+}
+
 func (s *Service) loadRecords(ctx context.Context) (map[string]*record, error) {
-	rows, err := s.d.DB.Query(ctx, "SELECT name, model, version, model_uri, created_at, created_by FROM serving_endpoint")
-	if err != nil {
-		return nil, err
+	rows, err := s.d.DB.Query(ctx, selectRecords)
+	list, err := db.All(rows, err, scanRecord)
+	out := make(map[string]*record, len(list))
+	for _, r := range list {
+		out[r.name] = r
 	}
-	defer func() { _ = rows.Close() }()
-	out := map[string]*record{}
-	for rows.Next() {
-		var r record
-		var at int64
-		if err := rows.Scan(&r.name, &r.model, &r.version, &r.modelURI, &at, &r.createdBy); err != nil {
-			return nil, err
-		}
-		r.createdAt = clock.FromMicros(at)
-		out[r.name] = &r
+	return out, err
+}
+
+// loadRecord gives nil when there is no such endpoint.
+func (s *Service) loadRecord(ctx context.Context, name string) (*record, error) {
+	r, err := scanRecord(s.d.DB.QueryRow(ctx, selectRecords+" WHERE name = ?", name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	return out, rows.Err()
+	return r, err
 }
 
 func insertRecord(tx *db.Tx, r *record) error {

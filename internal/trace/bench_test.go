@@ -46,12 +46,33 @@ func BenchmarkSearch(b *testing.B) {
 	seed(b, s, 10_000)
 	for name, q := range map[string]Query{
 		"newest": {}, "tag": {Filter: "tag.env = 'e3'"}, "tag none": {Filter: "tag.env = 'none'"}, "like none": {Filter: "tag.env LIKE 'none%'"},
-		"span none": {Filter: "span.type = 'NONE'"}, "attribute none": {Filter: "span.attributes.model = 'none'"}, "slowest": {OrderBy: []string{"execution_time_ms DESC"}},
+		"span none": {Filter: "span.type = 'NONE'"}, "attribute none": {Filter: "span.attributes.model = 'none'"}, "text none": {Filter: "trace.text LIKE '%nowhere to be found%'"},
+		"attribute regexp none": {Filter: "span.attributes.model RLIKE 'no+ne'"}, "slowest": {OrderBy: []string{"execution_time_ms DESC"}},
 	} {
 		q.ExperimentIDs = []string{"1"}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, _, err := s.Search(b.Context(), q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMetrics measures 10,000 traces of three spans.
+func BenchmarkMetrics(b *testing.B) {
+	s := newService(b, dbtest.SQLite(b))
+	seed(b, s, 10_000)
+	p := 99.0
+	for name, q := range map[string]MetricQuery{
+		"latency": {View: ViewTraces, Metric: "latency", Aggregations: []Aggregation{{Kind: Percentile, At: &p}}},
+		"spans":   {View: ViewSpans, Metric: "span_count", Aggregations: []Aggregation{{Kind: Count}}, Dimensions: []string{"span_name"}},
+	} {
+		q.ExperimentIDs, q.Limit = []string{"1"}, 1000
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Metrics(b.Context(), q); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,7 +1,7 @@
 // Package trace keeps traces of programs, GenAI ones above all: what was asked, what was answered, and the tree of spans between, with
 // what people and judges thought of it (assessments).
 //
-// Tables: trace, trace_spans (blocks of encoded spans), trace_assessment, trace_link (to runs and prompt versions). Files that a client
+// Tables: trace, trace_spans (blocks of encoded spans), trace_index (what is measured and searched of each block), trace_assessment, trace_link (to runs and prompt versions). Files that a client
 // uploads beside a trace lie in the blob root FilesRoot.
 //
 // A deleted trace waits in the trash, in no experiment; whoever goes on writing to it brings it back.

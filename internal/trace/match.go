@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -211,7 +210,7 @@ func spanPasses(s *Span, k *compare) bool {
 
 // content is a span as text: its name, its attributes and what happened in it.
 func (s *Span) content() string {
-	b, err := json.Marshal(struct {
+	text, err := encode(struct {
 		Name       string
 		Attributes []Attribute
 		Events     []SpanEvent
@@ -220,7 +219,7 @@ func (s *Span) content() string {
 	if err != nil {
 		return s.Name
 	}
-	return string(b)
+	return string(canonical([]byte(text)))
 }
 
 // needs says what a filter reads beside the row of a trace.
@@ -281,20 +280,10 @@ func (s *Service) filterTraces(ctx context.Context, n node, chunk []Trace) ([]Tr
 		}
 	}
 	out := chunk[:0]
+	read := s.st.reading(ctx, slices.Clone(chunk))
 	for i := range chunk {
 		t := chunk[i]
-		var spans []Span
-		read := false
-		c := candidate{Trace: &t, runs: runs[t.ID], prompts: prompts[t.ID], spans: func() ([]Span, error) {
-			if !read {
-				var err error
-				if spans, err = s.st.spans(ctx, t.ID); err != nil {
-					return nil, err
-				}
-				read = true
-			}
-			return spans, ctx.Err()
-		}}
+		c := candidate{Trace: &t, runs: runs[t.ID], prompts: prompts[t.ID], spans: func() ([]Span, error) { return read(t.ID) }}
 		ok, err := matches(n, &c)
 		if err != nil {
 			return nil, err

@@ -30,6 +30,8 @@ func Normalize(s *Span) {
 	}
 	s.adopt(AttrInputs, "gen_ai.input.messages", "gen_ai.prompt", "gen_ai.tool.call.arguments", "input.value", "traceloop.entity.input")
 	s.adopt(AttrOutputs, "gen_ai.output.messages", "gen_ai.completion", "gen_ai.tool.call.result", "output.value", "traceloop.entity.output")
+	s.adopt(AttrModel, "gen_ai.response.model", "gen_ai.request.model", "llm.response.model_name", "llm.model_name", "llm.request.model_name", "embedding.model_name")
+	s.adopt(AttrProvider, "gen_ai.provider.name", "gen_ai.system", "llm.provider")
 	s.adoptUsage()
 }
 

@@ -49,25 +49,9 @@ func (s *Service) Search(ctx context.Context, q Query) ([]Trace, string, error) 
 		return nil, "", err
 	}
 	limit := page.Limit(q.Limit, DefaultPage, MaxPage)
-	out := make([]Trace, 0, limit+1)
-	from := plan.from
-	for step := limit + 1; len(out) <= limit; step = min(2*step, 2000) {
-		chunk, err := s.st.chunk(ctx, plan, from, step)
-		if err != nil {
-			return nil, "", err
-		}
-		more := len(chunk) == step
-		if len(chunk) > 0 {
-			from = plan.values(&chunk[len(chunk)-1])
-		}
-		kept, err := s.filterTraces(ctx, plan.tree, chunk)
-		if err != nil {
-			return nil, "", err
-		}
-		out = append(out, kept...)
-		if !more {
-			break
-		}
+	out, err := s.collect(ctx, plan, limit+1)
+	if err != nil {
+		return nil, "", err
 	}
 	next := ""
 	if len(out) > limit {
@@ -75,6 +59,74 @@ func (s *Service) Search(ctx context.Context, q Query) ([]Trace, string, error) 
 		next = page.Encode(cursor{q.fingerprint(), plan.values(&out[limit-1])})
 	}
 	return out, next, s.assess(ctx, out)
+}
+
+// collect finds the first n matches behind plan.from.
+func (s *Service) collect(ctx context.Context, p *plan, n int) ([]Trace, error) {
+	need := needOf(p.tree)
+	if need != nil && !s.indexed(ctx) {
+		need = nil
+	}
+	out, from := make([]Trace, 0, n), p.from
+	for step := n; len(out) < n; step = min(2*step, 2000) {
+		var kept []Trace
+		var seen int
+		var err error
+		if need != nil {
+			kept, seen, from, err = s.sift(ctx, p, need, from, step, n-len(out))
+		} else {
+			kept, seen, from, err = s.sweep(ctx, p, from, step)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, kept...)
+		if seen < step {
+			break
+		}
+	}
+	return out, nil
+}
+
+// sweep tries the next step candidates.
+func (s *Service) sweep(ctx context.Context, p *plan, from []any, step int) (kept []Trace, seen int, last []any, err error) {
+	chunk, err := s.st.chunk(ctx, p, from, step)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	if seen = len(chunk); seen > 0 {
+		from = p.values(&chunk[seen-1])
+	}
+	kept, err = s.filterTraces(ctx, p.tree, chunk)
+	return kept, seen, from, err
+}
+
+// siftStep is how many traces are read and tried at once of those that may pass.
+const siftStep = 100
+
+// sift tries the next step candidates, reading only those whose spans may hold what the filter needs, until enough have passed.
+func (s *Service) sift(ctx context.Context, p *plan, n need, from []any, step, enough int) (kept []Trace, seen int, last []any, err error) {
+	at, err := s.st.places(ctx, p, from, step)
+	if err != nil || len(at) == 0 {
+		return nil, 0, from, err
+	}
+	ids, err := s.st.mayPass(ctx, n, at)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	for part := range slices.Chunk(ids, siftStep) {
+		ts, err := s.st.many(ctx, part)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		if ts, err = s.filterTraces(ctx, p.tree, ts); err != nil {
+			return nil, 0, nil, err
+		}
+		if kept = append(kept, ts...); len(kept) >= enough {
+			break
+		}
+	}
+	return kept, len(at), at[len(at)-1].values, nil
 }
 
 // plan is a search made ready: the tree that every trace is tried on, SQL that leaves out most of those that cannot pass, and the order.
@@ -272,8 +324,8 @@ func isRange(op filter.Op) bool {
 	return slices.Contains([]filter.Op{filter.Eq, filter.Lt, filter.Le, filter.Gt, filter.Ge}, op)
 }
 
-// chunk reads the next candidates behind some sort values.
-func (s store) chunk(ctx context.Context, p *plan, from []any, n int) ([]Trace, error) {
+// statement is the query of the next n candidates behind some sort values.
+func (p *plan) statement(columns string, from []any, n int) (string, []any) {
 	stmt, args := "SELECT "+columns+" FROM trace WHERE "+p.where, slices.Clone(p.args)
 	if from != nil {
 		cond, more := behind(p.keys, from)
@@ -287,7 +339,13 @@ func (s store) chunk(ctx context.Context, p *plan, from []any, n int) ([]Trace, 
 			by[i] += " DESC"
 		}
 	}
-	rows, err := s.db.Query(ctx, stmt+" ORDER BY "+strings.Join(by, ", ")+" LIMIT ?", append(args, n)...)
+	return stmt + " ORDER BY " + strings.Join(by, ", ") + " LIMIT ?", append(args, n)
+}
+
+// chunk reads the next candidates behind some sort values.
+func (s store) chunk(ctx context.Context, p *plan, from []any, n int) ([]Trace, error) {
+	stmt, args := p.statement(columns, from, n)
+	rows, err := s.db.Query(ctx, stmt, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,7 @@ type Service struct {
 	st      store
 	metrics *metrics
 	waiting waiting
+	whole   atomic.Bool // no trace waits for its index
 }
 
 // New makes the service.

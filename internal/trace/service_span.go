@@ -64,11 +64,11 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 		if len(b.Spans) == 0 {
 			continue
 		}
-		p, err := s.packBatch(b)
+		block, err := s.st.pack.block(b.Spans)
 		if err != nil {
 			return Added{}, err
 		}
-		kept = append(kept, p)
+		kept = append(kept, packed{b, block})
 	}
 	slices.SortFunc(kept, func(a, b packed) int { return strings.Compare(a.TraceID, b.TraceID) }) // one order for all writers
 	out := first
@@ -99,20 +99,7 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 // packed is a batch made ready before the transaction, which others wait for.
 type packed struct {
 	SpanBatch
-	block []byte
-	size  int64 // bytes before packing
-}
-
-func (s *Service) packBatch(b SpanBatch) (packed, error) {
-	raw, err := json.Marshal(b.Spans)
-	if err != nil {
-		return packed{}, errs.E(errs.Invalid, "trace.spans", "the spans cannot be encoded", err)
-	}
-	block, err := s.st.pack.pack(raw)
-	if err != nil {
-		return packed{}, errs.E(errs.Internal, "trace.spans", "the spans cannot be packed", err)
-	}
-	return packed{b, block, int64(len(raw))}, nil
+	spanBlock
 }
 
 // addBatch adds spans of one trace. Exhausted when the trace is full.
@@ -125,14 +112,18 @@ func (s *Service) addBatch(ctx context.Context, tx *db.Tx, experimentID string, 
 		t = &Trace{ID: b.TraceID, ExperimentID: experimentID, State: StateInProgress, Tags: map[string]string{}, Metadata: map[string]string{MetaSchema: "3"}}
 		t.Tags[TagArtifacts] = ArtifactURI(experimentID, t.ID)
 	}
-	if t.SpanCount+len(b.Spans) > MaxSpansPerTrace || t.bytes+b.size > MaxTraceBytes {
+	fresh, err := s.st.newSpans(tx, t, b.facts)
+	if err != nil {
+		return err
+	}
+	if t.SpanCount+fresh > MaxSpansPerTrace || t.bytes+b.size > MaxTraceBytes {
 		return errs.E(errs.Exhausted, "trace.spans", "the trace is full", nil).WithHint("a trace takes at most %d spans and %d MiB", MaxSpansPerTrace, MaxTraceBytes>>20)
 	}
 	t.bytes += b.size
-	t.SpanCount += len(b.Spans)
+	t.SpanCount += fresh
 	t.shapes.add(b.Spans)
 	t.learn(b.SpanBatch)
-	if err := s.st.appendSpans(tx, t.ID, b.Spans, b.block); err != nil {
+	if err := s.st.appendSpans(tx, t.ID, b.Spans, b.spanBlock); err != nil {
 		return err
 	}
 	if t.usageFrom(b.Spans) {

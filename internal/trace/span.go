@@ -64,15 +64,17 @@ type Span struct {
 
 // The attributes of spans that have a meaning here.
 const (
-	AttrTraceID = "mlflow.traceRequestId"
-	AttrInputs  = "mlflow.spanInputs"
-	AttrOutputs = "mlflow.spanOutputs"
-	AttrType    = "mlflow.spanType"
-	AttrTokens  = "mlflow.chat.tokenUsage"
-	AttrCost    = "mlflow.llm.cost"
-	AttrSession = "session.id"
-	AttrUser    = "user.id"
-	AttrTagBase = "mlflow.traceTag."
+	AttrTraceID  = "mlflow.traceRequestId"
+	AttrInputs   = "mlflow.spanInputs"
+	AttrOutputs  = "mlflow.spanOutputs"
+	AttrType     = "mlflow.spanType"
+	AttrTokens   = "mlflow.chat.tokenUsage"
+	AttrCost     = "mlflow.llm.cost"
+	AttrModel    = "mlflow.llm.model"
+	AttrProvider = "mlflow.llm.provider"
+	AttrSession  = "session.id"
+	AttrUser     = "user.id"
+	AttrTagBase  = "mlflow.traceTag."
 )
 
 // Get is the raw JSON of an attribute, nil when there is none.
@@ -164,19 +166,44 @@ func checkAttributes(c *errs.Collector, field string, as []Attribute) {
 	}
 }
 
-// tidy keeps texts storable.
+// tidy keeps texts storable and gives attributes that are the same the same bytes.
 func (s *Span) tidy() {
 	s.Name, s.Message = clean(s.Name), clean(s.Message)
+	tidyAttributes(s.Attributes)
+	for i := range s.Events {
+		tidyAttributes(s.Events[i].Attributes)
+	}
+	for i := range s.Links {
+		tidyAttributes(s.Links[i].Attributes)
+	}
+}
+
+func tidyAttributes(as []Attribute) {
+	for i := range as {
+		v := as[i].Value
+		if len(v) > 0 && (v[0] == '{' || v[0] == '[') {
+			var b bytes.Buffer
+			if json.Compact(&b, v) == nil {
+				v = b.Bytes()
+			}
+		}
+		as[i].Value = canonical(v)
+	}
 }
 
 // packer makes blocks of spans and reads them. It keeps the compressors, which are dear to make, for the next block. Safe for concurrent
 // use.
-type packer struct{ writers, readers sync.Pool }
+type packer struct {
+	writers, readers sync.Pool
+	grams            gramMaker
+}
 
-// The formats of blocks, in their first byte.
+// The formats of blocks, in their first byte. Blocks before canonical JSON are tidied when they are read.
 const (
-	plainBlock    = 0 // JSON
-	deflatedBlock = 1
+	oldPlain      = 0 // JSON
+	oldDeflated   = 1
+	plainBlock    = 2 // canonical JSON
+	deflatedBlock = 3
 
 	packFrom = 600 // bytes; smaller blocks are not worth a compressor
 )
@@ -210,7 +237,7 @@ func (p *packer) unpack(block []byte) ([]Span, error) {
 		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans has an unknown format", nil)
 	}
 	raw := block[1:]
-	if block[0] == deflatedBlock {
+	if block[0] == deflatedBlock || block[0] == oldDeflated {
 		in := bytes.NewReader(raw)
 		z, ok := p.readers.Get().(io.ReadCloser)
 		if r, can := z.(flate.Resetter); ok && can {
@@ -230,7 +257,40 @@ func (p *packer) unpack(block []byte) ([]Span, error) {
 	if err := json.Unmarshal(raw, &spans); err != nil {
 		return nil, errs.E(errs.Internal, "trace.decode", "a block of spans cannot be read", err)
 	}
+	if block[0] < plainBlock {
+		for i := range spans {
+			spans[i].tidy()
+		}
+	}
 	return spans, nil
+}
+
+// spanBlock is spans made ready to be kept.
+type spanBlock struct {
+	n     int
+	size  int64 // bytes before packing
+	data  []byte
+	facts []byte
+	grams []byte
+}
+
+// block makes a block of spans that are tidy and have each id once.
+func (p *packer) block(spans []Span) (spanBlock, error) {
+	text, err := encode(spans)
+	if err != nil {
+		return spanBlock{}, errs.E(errs.Invalid, "trace.spans", "the spans cannot be encoded", err)
+	}
+	raw := canonical([]byte(text))
+	out := spanBlock{n: len(spans), size: int64(len(raw)), grams: p.grams.of(raw, spans)}
+	fs := make([]fact, len(spans))
+	for i := range spans {
+		fs[i] = factOf(&spans[i])
+	}
+	out.facts = encodeFacts(fs)
+	if out.data, err = p.pack(raw); err != nil {
+		return out, errs.E(errs.Internal, "trace.spans", "the spans cannot be packed", err)
+	}
+	return out, nil
 }
 
 // merge puts spans together so that each id is there once: one that has ended wins over one that runs, a later one over an earlier one.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
-	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
 type store struct {
@@ -227,7 +226,7 @@ const (
 
 // appendSpans adds a block and, when there are many small ones, puts those together, so that a trace that came span by span is not read
 // span by span. block is the spans, packed.
-func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block []byte) error {
+func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block spanBlock) error {
 	rows, err := tx.Query("SELECT seq, n FROM trace_spans WHERE trace_id = ? ORDER BY seq", id)
 	if err != nil {
 		return err
@@ -264,21 +263,20 @@ func (s store) appendSpans(tx *db.Tx, id string, spans []Span, block []byte) err
 			}
 			parts = append(parts, p)
 		}
-		spans = merge(append(parts, spans)...)
 		args := append([]any{id}, small...)
-		if _, err := tx.Exec("DELETE FROM trace_spans WHERE trace_id = ? AND seq IN ("+db.Placeholders(len(small))+")", args...); err != nil {
+		for _, table := range []string{"trace_spans", "trace_index"} {
+			if _, err := tx.Exec("DELETE FROM "+table+" WHERE trace_id = ? AND seq IN ("+db.Placeholders(len(small))+")", args...); err != nil {
+				return err
+			}
+		}
+		if block, err = s.pack.block(merge(append(parts, spans)...)); err != nil {
 			return err
 		}
-		raw, err := json.Marshal(spans)
-		if err == nil {
-			block, err = s.pack.pack(raw)
-		}
-		if err != nil {
-			return errs.E(errs.Internal, "trace.encode", "cannot encode the spans", err)
-		}
 	}
-	_, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, len(spans), block)
-	return err
+	if _, err = tx.Exec("INSERT INTO trace_spans (trace_id, seq, n, data) VALUES (?, ?, ?, ?)", id, next, block.n, block.data); err != nil {
+		return err
+	}
+	return putIndex(tx, id, next, block)
 }
 
 const assessmentColumns = `id, trace_id, name, kind, value, error, source_type, source_id, span_id, rationale, metadata, created_at, updated_at, overrides, valid`
@@ -383,7 +381,7 @@ func removeTraces(tx *db.Tx, ids []string) (int64, error) {
 		return 0, nil
 	}
 	in := " IN (" + db.Placeholders(len(ids)) + ")"
-	for _, table := range []string{"trace_spans", "trace_assessment", "trace_link"} {
+	for _, table := range []string{"trace_spans", "trace_index", "trace_index_todo", "trace_assessment", "trace_link"} {
 		if _, err := tx.Exec("DELETE FROM "+table+" WHERE trace_id"+in, anys(ids)...); err != nil {
 			return 0, err
 		}

@@ -85,7 +85,7 @@ type Trace struct {
 	Tags            map[string]string
 	Metadata        map[string]string
 	Assessments     []Assessment // filled by reads
-	SpanCount       int          // a span that was sent again counts again, until the spans are read
+	SpanCount       int          // distinct spans
 
 	shapes    shapes // the distinct names, types and states of its spans, for search
 	bytes     int64  // of its encoded spans

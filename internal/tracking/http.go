@@ -26,6 +26,7 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Create(r, "/api/v1/experiments", "experiment:write", "Create an experiment", s.createExperimentHTTP)
 	httpx.Get(r, "/api/v1/experiments/{id}", "experiment:read", "One experiment", s.getExperimentHTTP)
 	s.searchRoutes(r)
+	s.exportRoutes(r)
 	httpx.Get(r, "/api/v1/runs/{id}", "run:read", "One run with everything that was logged to it", s.getRunHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/metric-history", "run:read", "The points of one metric, thinned for a chart", s.historyHTTP)
 	httpx.Get(r, "/api/v1/runs/{id}/files", "run:read", "List one folder of a run's files", s.listRunFilesHTTP)
@@ -53,6 +54,8 @@ type ExperimentView struct {
 	Hypothesis  string       `json:"hypothesis,omitempty"`
 	Criteria    string       `json:"success_criteria,omitempty"`
 	Verdict     *VerdictView `json:"verdict,omitempty"`
+
+	Best map[string]string `json:"best,omitempty" doc:"by metric: min or max, what was declared to be the better end; the name of the others tells"`
 }
 
 func tagMap(tags []Tag) map[string]string {
@@ -67,7 +70,7 @@ func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]Exper
 	out := make([]ExperimentView, len(in))
 	for i, e := range in {
 		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
-			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict())}
+			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict()), Best: declaredBest(e.Tags)}
 		n, last, err := s.st.runStats(ctx, e.num)
 		if err != nil {
 			return nil, err

@@ -13,7 +13,7 @@ import (
 
 // noteRoutes are what people write: texts of experiments and runs, verdicts, saved views; and previews of files.
 func (s *Service) noteRoutes(r *httpx.Router) {
-	httpx.Patch(r, "/api/v1/experiments/{id}", "experiment:write", "Change the name, description, hypothesis, success criteria or verdict of an experiment", s.editExperimentHTTP)
+	httpx.Patch(r, "/api/v1/experiments/{id}", "experiment:write", "Change the name, description, hypothesis, success criteria or verdict of an experiment, or what is best of its metrics", s.editExperimentHTTP)
 	httpx.Get(r, "/api/v1/experiments/{id}/views", "experiment:read", "Saved views of an experiment's runs", s.listViewsHTTP)
 	httpx.Create(r, "/api/v1/experiments/{id}/views", "experiment:write", "Save a view of an experiment's runs", s.saveViewHTTP)
 	httpx.Patch(r, "/api/v1/experiments/{id}/views/{view}", "experiment:write", "Rename a view or give it another query", s.editViewHTTP)
@@ -54,12 +54,13 @@ type editExperimentIn struct {
 			Outcome Outcome `json:"outcome" enum:"supported,refuted,inconclusive,open" doc:"open takes the verdict back"`
 			Summary string  `json:"summary,omitempty" doc:"what was learned"`
 		} `json:"verdict,omitempty"`
+		Best map[string]string `json:"best,omitempty" maxProperties:"100" doc:"by metric: min or max is the better end of it, an empty text leaves it to the name"`
 	}
 }
 
 func (s *Service) editExperimentHTTP(ctx context.Context, in *editExperimentIn) (*ExperimentView, error) {
 	b := in.Body
-	ed := ExperimentEdit{Name: b.Name, Description: b.Description, Hypothesis: b.Hypothesis, Criteria: b.Criteria}
+	ed := ExperimentEdit{Name: b.Name, Description: b.Description, Hypothesis: b.Hypothesis, Criteria: b.Criteria, Best: b.Best}
 	if b.Verdict != nil {
 		ed.Verdict = &VerdictEdit{b.Verdict.Outcome, b.Verdict.Summary}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/clock"
+	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
@@ -266,6 +267,50 @@ func TestMerge(t *testing.T) {
 		}
 		if e := must(s.Experiment(ctx, "0"))(t); e.Lifecycle != Active {
 			t.Error("the default experiment was deleted")
+		}
+	})
+}
+
+// TestPurgeForgetsOrigins: nothing is left of where purged things came from, and all of those that stay.
+func TestPurgeForgetsOrigins(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Service, _ *clock.Fake) {
+		ctx := t.Context()
+		rows := func() map[string]int {
+			out := map[string]int{}
+			for table, column := range map[string]string{"former_place": "owner", "import_state": "kind || ' ' || id"} {
+				found, err := s.d.DB.Query(ctx, "SELECT "+column+" FROM "+table)
+				for _, id := range must(db.All(found, err, db.Column[string]))(t) {
+					out[table+" "+id]++
+				}
+			}
+			return out
+		}
+		n := ImportedExperiment{Origin: "o1", SourceID: "12", Name: "wines", Lifecycle: Active}
+		exp, _, err := s.ImportExperiment(ctx, n)
+		ok(t, err)
+		r := imported(exp)
+		r.SourceExperiment = "77" // it had another number there
+		must(s.ImportRun(ctx, r))(t)
+		ok(t, s.FinishImport(ctx, kindRun, map[string]string{runA: "x"}))
+		m := must(s.CreateModel(ctx, NewModel{ExperimentID: exp, Name: "m"}))(t)
+		ok(t, s.FinishImport(ctx, kindModel, map[string]string{m.ID: "y"}))
+		stay := must(s.CreateRun(ctx, NewRun{ExperimentID: DefaultExperiment}))(t)
+		must(s.MoveRuns(ctx, []string{stay.ID}, exp, false))(t)
+		must(s.MoveRuns(ctx, []string{stay.ID}, DefaultExperiment, false))(t)
+		if got := rows(); len(got) != 5 {
+			t.Fatal(got)
+		}
+		emit := func([]blob.Content) error { return nil }
+		ok(t, s.DeleteRun(ctx, runA))
+		ok(t, s.purgeRun(ctx, runA, emit))
+		if got := rows(); len(got) != 3 || got["former_place "+runA]+got["import_state run "+runA] != 0 {
+			t.Errorf("after the purge of the run: %v", got)
+		}
+		ok(t, s.DeleteExperiment(ctx, exp))
+		ok(t, s.purgeExperiment(ctx, exp, emit))
+		if got := rows(); len(got) != 1 || got["former_place "+stay.ID] != 2 {
+			t.Errorf("after the purge of the experiment: %v", got)
 		}
 	})
 }

@@ -2,7 +2,9 @@ package tracking
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/modelyard/modelyard/internal/platform/filter"
@@ -216,6 +218,13 @@ func (x *index) close(sh *shard) {
 }
 
 // size estimates the memory of all experiments in bytes.
+// experiments are those in memory.
+func (x *index) experiments() []int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.exps))
+}
+
 func (x *index) size() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()

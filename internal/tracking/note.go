@@ -2,6 +2,10 @@ package tracking
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/actor"
@@ -63,6 +67,7 @@ type ExperimentEdit struct {
 	Hypothesis  *string
 	Criteria    *string
 	Verdict     *VerdictEdit
+	Best        map[string]string // by metric: min, max, or nothing to leave it to the name; see TagBest
 }
 
 // VerdictEdit sets the verdict; Outcome Open takes it back.
@@ -86,6 +91,12 @@ func (ed ExperimentEdit) validate() error {
 		if f.text != nil {
 			checkText(&c, f.name, *f.text, MaxExperimentTag)
 		}
+	}
+	for key, best := range ed.Best {
+		if best != "min" && best != "max" && best != "" {
+			c.Add("best."+clip(key), "expected min, max or an empty text, got %q", clip(best))
+		}
+		checkKey(&c, "best", TagBest+key, MaxKey)
 	}
 	if v := ed.Verdict; v != nil {
 		if !v.Outcome.Valid() {
@@ -124,6 +135,12 @@ func (s *Service) EditExperiment(ctx context.Context, eid string, ed ExperimentE
 		}
 		if err := set("success_criteria", TagCriteria, ed.Criteria); err != nil {
 			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(ed.Best)) {
+			best := ed.Best[key]
+			if err := set("best."+key, TagBest+key, &best); err != nil {
+				return err
+			}
 		}
 		on := events.Resource{Kind: "experiment", ID: eid}
 		if len(fields) > 0 {
@@ -228,16 +245,80 @@ func (g RunTagging) validate() error {
 	return c.Err("tracking.tag_runs", "the tags are not valid")
 }
 
-// TagRuns sets and removes tags of several active runs. Each run is changed whole or not at all, and one that cannot be changed does not
-// keep the others from it: doing it again is harmless. Kinds: Invalid, NotFound.
+// TagRuns sets and removes tags of several active runs, all or nothing: when one cannot be changed none is, and the fields say which.
+// Kinds: Invalid, NotFound.
 func (s *Service) TagRuns(ctx context.Context, g RunTagging) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	_, err := eachRun(ctx, g.RunIDs, func(ctx context.Context, runID string) error {
-		return s.onRun(ctx, runID, ViewActive, func(tx *db.Tx, r runRow) error { return s.tagRun(ctx, tx, r, g) })
+	ids := slices.Compact(slices.Sorted(slices.Values(g.RunIDs)))
+	defer s.turns.takeAll(s.d.DB, ids)()
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
+		rows := make([]runRow, 0, len(ids))
+		var failed []errs.Field
+		kind := errs.NotFound
+		for _, id := range ids {
+			r, err := s.st.findRun(tx, id)
+			if err == nil && r.lifecycle != Active {
+				kind, err = errs.Invalid, errs.Invalidf("tracking.tag_runs", "the run %s is in the trash", id)
+			}
+			if err == nil {
+				rows = append(rows, r)
+			} else if !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Invalid) {
+				return err
+			} else {
+				failed = append(failed, errs.Field{Name: fmt.Sprintf("run_ids[%d]", slices.Index(g.RunIDs, id)), Message: err.Error()})
+			}
+		}
+		if len(failed) > 0 {
+			e := errs.E(kind, "tracking.tag_runs", fmt.Sprintf("%d of %d runs cannot be tagged, so none was", len(failed), len(ids)), nil)
+			e.Fields = failed[:min(len(failed), 20)]
+			return e
+		}
+		for _, r := range rows {
+			if err := s.tagRun(ctx, tx, r, g); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return err
+}
+
+// takeAll takes the turns of several runs, always in one order, so that two who want the same ones cannot wait for each other.
+func (t *turns) takeAll(d *db.DB, runIDs []string) (done func()) {
+	if d.Engine() != db.Postgres {
+		return func() {}
+	}
+	var places []uint32
+	for _, id := range runIDs {
+		places = append(places, t.place(id))
+	}
+	slices.Sort(places)
+	places = slices.Compact(places)
+	for _, p := range places {
+		t[p].Lock()
+	}
+	return func() {
+		for _, p := range places {
+			t[p].Unlock()
+		}
+	}
+}
+
+// declaredBest reads which end of a metric was declared the better one.
+func declaredBest(tags []Tag) map[string]string {
+	var out map[string]string
+	for _, t := range tags {
+		key, ok := strings.CutPrefix(t.Key, TagBest)
+		if !ok || key == "" || (t.Value != "min" && t.Value != "max") {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[key] = t.Value
+	}
+	return out
 }
 
 func (s *Service) tagRun(ctx context.Context, tx *db.Tx, r runRow, g RunTagging) error {

@@ -241,3 +241,13 @@ func BenchmarkSearch10k(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkLogMetric(b *testing.B) {
+	s, _ := start(b, dbtest.SQLite(b))
+	r := must(s.CreateRun(b.Context(), NewRun{ExperimentID: "0"}))(b)
+	step := int64(0)
+	for b.Loop() {
+		step++
+		ok(b, s.LogBatch(b.Context(), r.ID, Batch{Metrics: []Metric{{Key: "loss", Point: Point{step, step, .1}}}}))
+	}
+}

@@ -2,9 +2,11 @@ package tracking
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
+	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/db/dbtest"
 )
 
@@ -63,4 +65,43 @@ func BenchmarkChart(b *testing.B) {
 			b.Fatal(len(points))
 		}
 	}
+}
+
+// TestExtremesAreReadFromPointsOnce: a store from before the extremes were kept tells them from the points at the first search, and keeps
+// them; NaN alone has none until a number comes.
+func TestExtremesAreReadFromPointsOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Service, _ *clock.Fake) {
+		ctx := t.Context()
+		log := func(id, key string, step int64, values ...float64) {
+			b := Batch{}
+			for i, v := range values {
+				b.Metrics = append(b.Metrics, Metric{Key: key, Point: Point{Step: step + int64(i), Value: v}})
+			}
+			ok(t, s.LogBatch(ctx, id, b))
+		}
+		r := must(s.CreateRun(ctx, NewRun{ExperimentID: DefaultExperiment}))(t)
+		log(r.ID, "m", 0, 3, -2, 7, 1)
+		log(r.ID, "nan", 0, math.NaN(), math.NaN())
+		ok(t, s.d.DB.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec("UPDATE metric_latest SET low = NULL, high = NULL"); return err }))
+		look := func() map[string]float64 {
+			fresh := New(s.d) // as after a start: nothing is in memory
+			return must(fresh.SearchRuns(ctx, RunQuery{ExperimentIDs: []string{"0"}, Aggregates: []string{"min(metrics.m)", "max(metrics.m)", "min(metrics.nan)", "max(metrics.nan)"}}))(t).Aggregates[r.ID]
+		}
+		for range 2 {
+			a := look()
+			if low, there := a["min(metrics.nan)"]; a["min(metrics.m)"] != -2 || a["max(metrics.m)"] != 7 || there && !math.IsNaN(low) {
+				t.Fatal(a)
+			}
+		}
+		var unknown int
+		if ok(t, s.d.DB.QueryRow(ctx, "SELECT count(*) FROM metric_latest WHERE low IS NULL OR high IS NULL").Scan(&unknown)); unknown != 0 {
+			t.Errorf("%d metrics would be read from their points again", unknown)
+		}
+		log(r.ID, "nan", 2, 5)
+		log(r.ID, "m", 4, 9)
+		if a := look(); a["min(metrics.nan)"] != 5 || a["max(metrics.nan)"] != 5 || a["min(metrics.m)"] != -2 || a["max(metrics.m)"] != 9 {
+			t.Error(a)
+		}
+	})
 }

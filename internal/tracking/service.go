@@ -211,6 +211,12 @@ func lastOfEach(tags []Tag) []Tag {
 // Run finds a run with all that was logged to it, deleted ones too. Kinds: NotFound.
 func (s *Service) Run(ctx context.Context, runID string) (Run, error) { return s.st.run(ctx, runID) }
 
+// Runs finds runs with all that was logged to them, deleted ones too, in the order of the ids and without those that are not there. What
+// they hold is shared: read it only.
+func (s *Service) Runs(ctx context.Context, ids []string) ([]Run, error) {
+	return s.st.cachedRuns(ctx, ids)
+}
+
 // UpdateRun changes the status, end time or name of an active run.
 func (s *Service) UpdateRun(ctx context.Context, runID string, ch RunChange) (Run, error) {
 	if err := ch.validate(); err != nil {
@@ -326,11 +332,15 @@ func (t *turns) take(d *db.DB, runID string) (done func()) {
 	if d.Engine() != db.Postgres {
 		return func() {}
 	}
-	h := fnv.New32a()
-	_, _ = io.WriteString(h, runID)
-	m := &t[h.Sum32()%uint32(len(t))]
+	m := &t[t.place(runID)]
 	m.Lock()
 	return m.Unlock
+}
+
+func (t *turns) place(runID string) uint32 {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, runID)
+	return h.Sum32() % uint32(len(t))
 }
 
 func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx *db.Tx, r runRow) error) error {

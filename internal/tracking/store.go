@@ -28,6 +28,7 @@ const (
 func newStore(d *db.DB) *store {
 	st := &store{db: d, cache: newRunCache(cacheBytes)}
 	st.index = newIndex(st, indexBytes)
+	d.OnDoubt(st.forgetAll)
 	return st
 }
 
@@ -37,6 +38,9 @@ func (st *store) forget(exps ...int64) {
 	st.index.forget(exps...)
 	st.cache.clear()
 }
+
+// forgetAll is forget of every experiment.
+func (st *store) forgetAll() { st.forget(st.index.experiments()...) }
 
 func (st *store) ensureDefault(tx *db.Tx, now time.Time) error {
 	at := clock.Micros(now)

@@ -247,9 +247,15 @@ func looseOf(n int) int {
 	return n
 }
 
-// mergeChunks writes the chunks of a key that are smaller than chunkTarget as one.
+// mergeChunks writes the chunks of a key behind the last one of chunkTarget points or more as one. Only those are read, however long the
+// history is.
 func (st *store) mergeChunks(tx *db.Tx, r runRow, key string, seq int64) error {
-	rows, err := tx.Query("SELECT data FROM metric_chunk WHERE run = ? AND key = ? AND n < ? ORDER BY seq", r.num, key, chunkTarget)
+	var whole int64 // the last chunk that stays
+	err := tx.QueryRow("SELECT seq FROM metric_chunk WHERE run = ? AND key = ? AND n >= ? ORDER BY seq DESC LIMIT 1", r.num, key, chunkTarget).Scan(&whole)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	rows, err := tx.Query("SELECT data FROM metric_chunk WHERE run = ? AND key = ? AND seq > ? ORDER BY seq", r.num, key, whole)
 	if err != nil {
 		return err
 	}
@@ -258,7 +264,7 @@ func (st *store) mergeChunks(tx *db.Tx, r runRow, key string, seq int64) error {
 		return err
 	}
 	if len(points) > 0 {
-		if _, err := tx.Exec("DELETE FROM metric_chunk WHERE run = ? AND key = ? AND n < ?", r.num, key, chunkTarget); err != nil {
+		if _, err := tx.Exec("DELETE FROM metric_chunk WHERE run = ? AND key = ? AND seq > ?", r.num, key, whole); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("INSERT INTO metric_chunk (run, key, seq, n, data) VALUES (?, ?, ?, ?, ?)", r.num, key, seq, len(points), encodeChunk(points)); err != nil {

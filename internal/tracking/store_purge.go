@@ -72,7 +72,19 @@ func (st *store) removeRun(tx *db.Tx, r runRow) error {
 			return err
 		}
 	}
+	if err := st.forgetOrigin(tx, kindRun, r.id); err != nil {
+		return err
+	}
 	_, err := tx.Exec("DELETE FROM run WHERE num = ?", r.num)
+	return err
+}
+
+// forgetOrigin removes what is known of where a run or logged model was before, here or in the store it was imported from.
+func (st *store) forgetOrigin(tx *db.Tx, kind, id string) error {
+	if _, err := tx.Exec("DELETE FROM former_place WHERE owner = ?", id); err != nil {
+		return err
+	}
+	_, err := tx.Exec("DELETE FROM import_state WHERE kind = ? AND id = ?", kind, id)
 	return err
 }
 
@@ -81,6 +93,9 @@ func (st *store) removeModel(tx *db.Tx, modelID string) error {
 		if _, err := tx.Exec("DELETE FROM "+table+" WHERE model_id = ?", modelID); err != nil {
 			return err
 		}
+	}
+	if err := st.forgetOrigin(tx, kindModel, modelID); err != nil {
+		return err
 	}
 	_, err := tx.Exec("DELETE FROM logged_model WHERE id = ?", modelID)
 	return err
@@ -91,6 +106,9 @@ func (st *store) removeExperiment(tx *db.Tx, exp int64) error {
 		return err
 	}
 	if _, err := tx.Exec("DELETE FROM experiment_tag WHERE exp = ?", exp); err != nil {
+		return err
+	}
+	if _, err := tx.Exec("DELETE FROM import_state WHERE kind = ? AND mark = ?", kindExperiment, strconv.FormatInt(exp, 10)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`INSERT INTO purged_id (noun, last) VALUES ('experiment', ?)

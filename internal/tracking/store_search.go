@@ -137,32 +137,73 @@ func (st *store) loadTexts(ctx context.Context, sh *shard, c *column, query stri
 }
 
 func (st *store) loadMetric(ctx context.Context, sh *shard, ref filter.Ref, c *column) error {
-	column := map[filter.Aggregate]string{filter.Last: "value", filter.Min: "low", filter.Max: "high"}[ref.Of]
-	var unknown []int64
+	var unknown []unknownExtremes
 	err := st.scan(ctx, func(rows *sql.Rows) error {
-		var num int64
-		var v sql.NullFloat64
-		if err := rows.Scan(&num, &v); err != nil {
+		var num, seq int64
+		var last, low, high sql.NullFloat64
+		if err := rows.Scan(&num, &last, &low, &high, &seq); err != nil {
 			return err
 		}
-		if row, ok := sh.at[num]; ok {
-			c.nums[row] = orNaN(v)
-			if !v.Valid && ref.Of != filter.Last {
-				unknown = append(unknown, num)
-			}
+		row, ok := sh.at[num]
+		switch {
+		case !ok:
+		case ref.Of == filter.Last:
+			c.nums[row] = orNaN(last)
+		case !low.Valid || !high.Valid:
+			unknown = append(unknown, unknownExtremes{run: num, seq: seq})
+		case low.Float64 > high.Float64: // nothing but NaN
+			c.nums[row] = math.NaN()
+		case ref.Of == filter.Min:
+			c.nums[row] = low.Float64
+		default:
+			c.nums[row] = high.Float64
 		}
 		return nil
-	}, "SELECT run, "+column+" FROM metric_latest WHERE exp = ? AND key = ?", sh.exp, ref.Key)
-	if err != nil {
+	}, "SELECT run, value, low, high, seq FROM metric_latest WHERE exp = ? AND key = ?", sh.exp, ref.Key)
+	if err != nil || len(unknown) == 0 {
 		return err
 	}
-	for _, num := range unknown {
-		points, err := st.chunks(ctx, num, ref.Key, nil)
+	for i, u := range unknown {
+		points, err := st.chunks(ctx, u.run, ref.Key, nil)
 		if err != nil {
 			return err
 		}
 		low, high := extremes(points)
-		c.nums[sh.at[num]] = map[filter.Aggregate]float64{filter.Min: low, filter.Max: high}[ref.Of]
+		c.nums[sh.at[u.run]] = map[filter.Aggregate]float64{filter.Min: low, filter.Max: high}[ref.Of]
+		unknown[i].low, unknown[i].high = low, high
+	}
+	// The next start need not look again. When it cannot be written (the disk is full), it does.
+	_ = st.keepExtremes(ctx, sh.exp, ref.Key, unknown)
+	return nil
+}
+
+// unknownExtremes are those of a metric that was logged before they were kept, or of one that is NaN alone; seq is where it stood when it
+// was read.
+type unknownExtremes struct {
+	run, seq  int64
+	low, high float64 // once they were read from the points
+}
+
+// keepExtremes stores what the points told, unless some were added meanwhile. Of NaN alone the smallest is above the largest, so that the
+// first number is smaller and larger.
+func (st *store) keepExtremes(ctx context.Context, exp int64, key string, found []unknownExtremes) error {
+	for some := range slices.Chunk(found, 500) {
+		err := st.db.Write(ctx, func(tx *db.Tx) error {
+			for _, u := range some {
+				low, high := u.low, u.high
+				if math.IsNaN(low) {
+					low, high = math.Inf(1), math.Inf(-1)
+				}
+				_, err := tx.Exec("UPDATE metric_latest SET low = ?, high = ? WHERE exp = ? AND run = ? AND key = ? AND seq = ? AND (low IS NULL OR high IS NULL)", low, high, exp, u.run, key, u.seq)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

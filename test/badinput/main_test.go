@@ -136,7 +136,7 @@ func (y yard) await(what string, done func() bool) {
 	y.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(time.Minute); !done(); {
+	for deadline := time.After(2 * time.Minute); !done(); {
 		select {
 		case <-tick.C:
 		case <-deadline:

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // life is where a run is, as far as was acknowledged.
@@ -87,12 +89,33 @@ type writer struct {
 	rng *rand.Rand
 }
 
-// write goes round until a request is not answered.
-func (s *server) write(ctx context.Context, l *ledger, n int) {
+// write goes round until it is enough, or a request is not answered. Where the database may be away it goes on when that is back.
+func (s *server) write(ctx context.Context, enough <-chan struct{}, l *ledger, n int) {
 	w := &writer{s, l, ctx, n, rand.New(rand.NewPCG(seed, uint64(n)))}
 	for i := 0; ctx.Err() == nil; i++ {
-		if !w.round(i) {
+		select {
+		case <-enough:
 			return
+		default:
+		}
+		if !w.round(i) && (!s.mayBeAway || !w.waitForDatabase()) {
+			return
+		}
+	}
+}
+
+// waitForDatabase is false when the time is over.
+func (w *writer) waitForDatabase() bool {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if status, _, err := w.s.do(w.ctx, "GET", "/readyz", ""); err == nil && status == http.StatusOK {
+			return true
+		}
+		select {
+		case <-w.ctx.Done():
+			return false
+		case <-tick.C:
 		}
 	}
 }
@@ -103,10 +126,11 @@ func (w *writer) send(method, path, body string, out any, skip ...int) (answered
 	if err != nil {
 		return false, false
 	}
-	for _, s := range skip {
-		if status == s {
-			return true, false
-		}
+	if slices.Contains(skip, status) {
+		return true, false
+	}
+	if status == http.StatusServiceUnavailable && w.s.mayBeAway { // the database: it may or may not have done it
+		return false, false
 	}
 	if status != http.StatusOK && status != http.StatusCreated && status != http.StatusNoContent {
 		w.l.wrong("%s %s: %d %s", method, path, status, b)

@@ -1,15 +1,17 @@
 package crash
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,36 +19,62 @@ import (
 
 // server is the program as a process of its own.
 type server struct {
-	bin, dir, dsn, addr string
-	env                 []string
-	modelRun            string // the run whose model is served
-	cmd                 *exec.Cmd
-	log                 bytes.Buffer
+	bin, dir, dsn, log string
+	addr               string // differs with each start
+	env                []string
+	mayBeAway          bool   // the database dies under this server: 503 is no acknowledgement
+	modelRun           string // the run whose model is served
+	cmd                *exec.Cmd
 }
 
+// freePort is a port that no outgoing connection is given meanwhile: those come from 32768 on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port); err == nil {
+			_ = ln.Close()
+			return port
+		}
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
+}
+
+// ready is what the server says once it listens.
+var ready = regexp.MustCompile(`is ready at http://(\S+) after`)
+
+// said is what the server has written to its log since it was started.
+func (s *server) said() string {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	s.log.Reset()
-	s.cmd = exec.Command(s.bin, "up", "--data-dir", s.dir, "--listen", s.addr) //nolint:noctx // it is killed
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	s.cmd = exec.Command(s.bin, "up", "--data-dir", s.dir, "--listen", "127.0.0.1:0") //nolint:noctx // it is killed
 	s.cmd.Env = append(os.Environ(), "MODELYARD_TEST_COMMIT_DELAY=3ms", "MODELYARD_LOG_LEVEL=warn", "MODELYARD_DATABASE_URL="+s.dsn)
 	s.cmd.Env = append(s.cmd.Env, s.env...)
-	s.cmd.Stderr = &s.log
+	s.cmd.Stderr = log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p := s.cmd.Process
 	t.Cleanup(func() { _ = p.Kill() })
 	s.until(t, "the server is ready", func() bool {
+		m := ready.FindStringSubmatch(s.said())
+		if m == nil {
+			return false
+		}
+		s.addr = m[1]
 		status, _, err := s.do(t.Context(), "GET", "/readyz", "")
 		return err == nil && status == http.StatusOK
 	})
@@ -55,7 +83,7 @@ func (s *server) start(t *testing.T) {
 func (s *server) kill(t *testing.T) {
 	t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatalf("the server was gone already: %v\n%s", err, s.log.String())
+		t.Fatalf("the server was gone already: %v\n%s", err, s.said())
 	}
 	_ = s.cmd.Wait()
 }
@@ -64,11 +92,11 @@ func (s *server) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !done(); <-tick.C {
+	for end := time.Now().Add(patience); !done(); <-tick.C {
 		if time.Now().After(end) {
 			_ = s.cmd.Process.Kill()
 			_ = s.cmd.Wait()
-			t.Fatalf("after 30 s still not: %s\n%s", what, s.log.String())
+			t.Fatalf("after %v still not: %s\n%s", patience, what, s.said())
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (y yard) told(kind, id, last string) []string {
 	y.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(2 * time.Minute); ; {
 		var types []string
 		for _, e := range y.ok("GET", "/api/v1/events?kind="+kind+"&id="+id+"&limit=100", "")["items"].([]any) {
 			types = append(types, e.(map[string]any)["type"].(string))

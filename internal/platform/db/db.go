@@ -14,17 +14,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -59,7 +57,7 @@ type DB struct {
 	writer *writer // SQLite only
 	opts   Options
 	stmts  stmtCache
-	busy   sync.Map // goroutine id -> true while it runs fn (PostgreSQL)
+	doubts doubts // PostgreSQL
 }
 
 // Open opens the store and checks that it answers. It returns Unavailable when the server or file cannot be reached.
@@ -81,22 +79,6 @@ func File(url string) (path string, ok bool) {
 	return strings.TrimPrefix(url, "sqlite:"), true
 }
 
-func openPostgres(ctx context.Context, o Options) (*DB, error) {
-	pool, err := sql.Open("pgx", o.URL)
-	if err != nil {
-		return nil, errs.E(errs.Invalid, "db.open", "database.url cannot be read", redact(err))
-	}
-	pool.SetMaxOpenConns(24)
-	pool.SetMaxIdleConns(8)
-	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close()
-		return nil, errs.E(errs.Unavailable, "db.open", "PostgreSQL does not answer", redact(err)).WithHint("check database.url and that the server runs")
-	}
-	d := &DB{engine: Postgres, pool: pool, opts: o}
-	d.stmts.init(pool)
-	return d, nil
-}
-
 // redact keeps connection strings (they may hold a password) out of messages.
 func redact(err error) error {
 	var pe *pgconn.ParseConfigError
@@ -115,7 +97,7 @@ func openSQLite(ctx context.Context, o Options) (*DB, error) {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(on)", "temp_store(memory)", "synchronous(full)"}, extra...)}
 		return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	}
-	wdb, err := open("journal_mode(wal)", "journal_size_limit(67108864)")
+	wdb, err := open("journal_mode(wal)", "cache_size(-16384)", "journal_size_limit(67108864)", "wal_autocheckpoint("+strconv.Itoa(logPages)+")")
 	if err != nil {
 		return nil, errs.E(errs.Internal, "db.open", "cannot open the store", err)
 	}
@@ -216,70 +198,30 @@ func (t *Tx) AfterCommit(fn func()) { t.after = append(t.after, fn) }
 
 // Write runs fn in a transaction and returns when it is durable. fn may run more than once. A Write inside fn is an error.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	if nested() {
+		return errNested
+	}
 	if d.writer != nil {
 		return d.writer.write(ctx, d, fn)
 	}
 	return d.writePostgres(ctx, fn)
 }
 
-const maxRetries = 20
-
-// retryDelay is 1, 2, 4... at most 64 ms, of which a random half: writers that collided once shall not meet again.
-func retryDelay(attempt int) time.Duration {
-	d := time.Duration(1<<min(attempt, 6)) * time.Millisecond
-	return d/2 + rand.N(d/2)
-}
-
-func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
-	gid := goroutineID()
-	if _, nested := d.busy.LoadOrStore(gid, true); nested {
-		return errNested
-	}
-	defer d.busy.Delete(gid)
-	var err error
-	for attempt := range maxRetries {
-		var after []func()
-		after, err = d.tryPostgres(ctx, fn)
-		if err == nil {
-			for _, f := range after {
-				f()
-			}
-			return nil
-		}
-		if !retryable(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryDelay(attempt)):
-		}
-	}
-	return errs.E(errs.Unavailable, "db.write", "too many writers change the same rows", err).WithHint("try again")
-}
-
-func (d *DB) tryPostgres(ctx context.Context, fn func(tx *Tx) error) (after []func(), err error) {
-	stx, err := d.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
-	if err != nil {
-		return nil, wrap("db.begin", err)
-	}
-	defer func() { _ = stx.Rollback() }()
-	tx := &Tx{ctx: ctx, db: d, exec: stx.ExecContext, query: stx.QueryContext, row: stx.QueryRowContext}
-	if err := safely(fn, tx); err != nil {
-		return nil, err
-	}
-	if d.opts.BeforeCommit != nil {
-		d.opts.BeforeCommit()
-	}
-	return tx.after, wrap("db.commit", stx.Commit())
-}
-
-func retryable(err error) bool {
-	var pe *pgconn.PgError
-	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
-}
-
 var errNested = errs.E(errs.Internal, "db.write", "a write inside a write", nil)
+
+// nested reports whether we are called from inside the function of a write. On SQLite it would wait for itself for ever. Only the stack can
+// tell; walking it takes one or two microseconds.
+func nested() bool {
+	var stack [128]uintptr
+	for _, pc := range stack[:runtime.Callers(3, stack[:])] {
+		if f := runtime.FuncForPC(pc - 1); f != nil && f.Entry() == safelyEntry {
+			return true
+		}
+	}
+	return false
+}
+
+var safelyEntry = reflect.ValueOf(safely).Pointer()
 
 // safely turns a panic in fn into an error, so that one caller's bug cannot take the shared commit down.
 func safely(fn func(tx *Tx) error, tx *Tx) (err error) {

@@ -104,8 +104,11 @@ func (l *Lock) Watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := l.check(ctx); errs.Is(err, errs.Conflict) && ctx.Err() == nil {
+		switch err := l.check(ctx); {
+		case errs.Is(err, errs.Conflict) && ctx.Err() == nil:
 			return err
+		case err == nil:
+			l.db.doubts.settle()
 		}
 	}
 }

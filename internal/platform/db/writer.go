@@ -1,13 +1,9 @@
 package db
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"runtime"
-	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
@@ -28,11 +24,10 @@ type call struct {
 // writer is SQLite's one writing connection. It has no goroutine of its own: the first caller that takes the lead runs the functions
 // of all who wait.
 type writer struct {
-	pool   *sql.DB
-	conn   *sql.Conn
-	opts   Options
-	lead   chan struct{} // holds one token: who has it may use conn
-	leader atomic.Int64  // goroutine that runs functions now
+	pool *sql.DB
+	conn *sql.Conn
+	opts Options
+	lead chan struct{} // holds one token: who has it may use conn
 
 	mu     sync.Mutex
 	queue  []*call
@@ -46,15 +41,11 @@ func newWriter(pool *sql.DB, conn *sql.Conn, o Options) *writer {
 }
 
 func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error {
-	gid := goroutineID()
-	if w.leader.Load() == gid {
-		return errNested
-	}
 	c := &call{db: d, fn: fn, done: make(chan struct{})}
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return errs.E(errs.Unavailable, "db.write", "the store is closing", nil)
+		return errClosing
 	}
 	w.queue = append(w.queue, c)
 	w.mu.Unlock()
@@ -64,9 +55,7 @@ func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error 
 			return c.err
 		case w.lead <- struct{}{}:
 			if batch := w.take(); len(batch) > 0 {
-				w.leader.Store(gid)
 				w.run(batch)
-				w.leader.Store(0)
 			}
 			<-w.lead
 		case <-ctx.Done():
@@ -77,6 +66,14 @@ func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error 
 			return c.err
 		}
 	}
+}
+
+var errClosing = errs.E(errs.Unavailable, "db.write", "the store is closing", nil)
+
+func (w *writer) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
 }
 
 func (w *writer) take() []*call {
@@ -239,16 +236,4 @@ func (w *writer) close() error {
 		err = e
 	}
 	return err
-}
-
-// goroutineID reads the number in "goroutine 42 [running]:". Go offers no other way to see that a function calls back into its own
-// transaction, which would otherwise wait for itself for ever. About 1 µs, beside a commit of at least 50.
-func goroutineID() int64 {
-	var buf [64]byte
-	b := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
-	if i := bytes.IndexByte(b, ' '); i > 0 {
-		n, _ := strconv.ParseInt(string(b[:i]), 10, 64)
-		return n
-	}
-	return -1
 }

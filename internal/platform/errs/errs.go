@@ -106,7 +106,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf is the kind of the first Error in the chain; a full disk is Exhausted, a cancelled or late context is Unavailable, anything else Internal.
+// KindOf is the kind of the first Error in the chain; a full disk is Exhausted, a cancelled or late context and a database that went away are Unavailable, anything else Internal.
 func KindOf(err error) Kind {
 	var e *Error
 	switch {
@@ -116,10 +116,21 @@ func KindOf(err error) Kind {
 		return Exhausted
 	case e != nil:
 		return e.Kind
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), databaseAway(err):
 		return Unavailable
 	}
 	return Internal
+}
+
+// databaseAway reports whether PostgreSQL says that it stops, starts or has lost the connection (SQLSTATE classes 57P and 08), or its
+// driver that nothing was sent. What reads a row gets such an error as it is.
+func databaseAway(err error) bool {
+	var said interface{ SQLState() string }
+	if errors.As(err, &said) {
+		return strings.HasPrefix(said.SQLState(), "57P") || strings.HasPrefix(said.SQLState(), "08")
+	}
+	var unsent interface{ SafeToRetry() bool }
+	return errors.As(err, &unsent) && unsent.SafeToRetry()
 }
 
 // Is reports whether err is of that kind.

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -40,7 +41,17 @@ func TestStoreBatchListener(t *testing.T) {
 				return nil
 			}
 		}
-		l.Listen(Listener{Name: "together", Types: []string{"test.*"}, Batch: true, Handle: note(&heardTogether, together)})
+		one := note(&heardTogether, together)
+		l.Listen(Listener{Name: "together", Types: []string{"test.*"}, HandleAll: func(ctx context.Context, es []Event) error {
+			if len(es) > 1 && slices.ContainsFunc(es, func(e Event) bool { return e.Resource.ID == "7" }) {
+				return errs.Invalidf("test", "not these")
+			}
+			var failed error
+			for _, e := range es {
+				failed = errors.Join(failed, one(ctx, e))
+			}
+			return failed
+		}})
 		l.Listen(Listener{Name: "singly", Types: []string{"test.*"}, Handle: note(&heardSingly, singly)})
 		var want []string
 		err := d.Write(t.Context(), func(tx *db.Tx) error {

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,9 +68,10 @@ type Listener struct {
 	Name   string // unique, e.g. "monitor.endpoint_created"
 	Types  []string
 	Handle func(ctx context.Context, e Event) error
-	// Batch is for listeners that hear many events and take little time for each: instead of a job for each event, one job at a time goes
-	// through all that came since the last one. An event that is to be retried holds up those behind it.
-	Batch bool
+	// HandleAll is instead of Handle for listeners that hear many events and take little time for each: one job at a time goes through all
+	// that came since the last one, some at once. When it fails it is given the same events again, one by one; one that is to be retried
+	// holds up those behind it.
+	HandleAll func(ctx context.Context, es []Event) error
 }
 
 func (l Listener) hears(typ string) bool {
@@ -129,17 +131,28 @@ func (l *Log) Listen(li Listener) {
 	}, jobs.Options{})
 }
 
-// catchUp has a Batch listener hear all events behind its cursor.
+// catchUp has a HandleAll listener hear all events behind its cursor, and those that come soon after them: under a stream of events it
+// goes on with few commits instead of ending and starting again, for a minute: what comes while it runs has a job of its own anyway.
 func (l *Log) catchUp(ctx context.Context, li Listener) error {
 	var failed error
-	for {
+	for rested, until := false, time.Now().Add(time.Minute); ; {
 		var at int64
 		if err := l.d.DB.QueryRow(ctx, "SELECT seq FROM event_cursor WHERE listener = ?", li.Name).Scan(&at); err != nil {
 			return err
 		}
 		batch, err := l.List(ctx, Filter{After: at, Limit: heardBatch, Ascending: true})
-		if err != nil || len(batch) == 0 {
+		if err != nil || len(batch) == 0 && rested || time.Now().After(until) {
 			return errors.Join(failed, err)
+		}
+		if rested = len(batch) < heardBatch; rested {
+			select {
+			case <-ctx.Done():
+				return errors.Join(failed, ctx.Err())
+			case <-time.After(lull):
+			}
+		}
+		if len(batch) == 0 {
+			continue
 		}
 		done, err := li.hear(ctx, batch, &failed)
 		if done > 0 {
@@ -158,9 +171,13 @@ func (l *Log) catchUp(ctx context.Context, li Listener) error {
 // hear goes through events and gives the number of the last one that need not be heard again. Those that trying again would not mend
 // are passed over, their errors added to failed.
 func (li Listener) hear(ctx context.Context, batch []Event, failed *error) (done int64, err error) {
+	heard := slices.DeleteFunc(slices.Clone(batch), func(e Event) bool { return !li.hears(e.Type) })
+	if len(heard) == 0 || li.HandleAll(ctx, heard) == nil {
+		return batch[len(batch)-1].Seq, nil
+	}
 	for _, e := range batch {
 		if li.hears(e.Type) {
-			err := li.Handle(ctx, e)
+			err := li.HandleAll(ctx, []Event{e})
 			switch errs.KindOf(err) {
 			case errs.Invalid, errs.NotFound, errs.Precondition:
 				*failed = errors.Join(*failed, err)
@@ -199,9 +216,10 @@ func (l *Log) Wake() {
 
 const (
 	sequenceBatch = 500
-	breath        = 5 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
-	heardBatch    = 100                  // events between two moves of a Batch listener's cursor
-	idlePoll      = time.Second          // how late events of another process may be sequenced
+	breath        = 20 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
+	heardBatch    = 200                   // events that a HandleAll listener is given at once
+	lull          = 50 * time.Millisecond // how long such a listener waits for more
+	idlePoll      = time.Second           // how late events of another process may be sequenced
 )
 
 // Run sequences and dispatches until ctx ends.
@@ -282,7 +300,7 @@ func (l *Log) dispatch(tx *db.Tx, batch []Event) error {
 				continue
 			}
 			job := jobs.New{Kind: "hear:" + li.Name, Group: li.Name, Payload: struct{ Event string }{e.ID}}
-			if li.Batch {
+			if li.HandleAll != nil {
 				job.Key, job.Payload = li.Name, struct{}{}
 				if _, err := tx.Exec("INSERT INTO event_cursor (listener, seq) VALUES (?, ?) ON CONFLICT (listener) DO NOTHING", li.Name, batch[i].Seq-1); err != nil {
 					return err
@@ -291,7 +309,7 @@ func (l *Log) dispatch(tx *db.Tx, batch []Event) error {
 			if err := l.d.Jobs.Enqueue(tx, job); err != nil {
 				return err
 			}
-			if li.Batch {
+			if li.HandleAll != nil {
 				break // one job for all
 			}
 		}

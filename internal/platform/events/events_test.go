@@ -54,7 +54,7 @@ func (y yard) await(what string, done func() bool) {
 	y.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); !done(); {
+	for deadline := time.After(2 * time.Minute); !done(); {
 		select {
 		case <-tick.C:
 		case <-deadline:

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,8 +100,9 @@ type Queue struct {
 	owner string
 	wake  chan struct{}
 
-	mu    sync.RWMutex
-	kinds map[string]registration
+	mu     sync.RWMutex
+	kinds  map[string]registration
+	active map[string]bool // ids of the jobs that run here
 }
 
 // NewQueue makes a queue; register the kinds before Run.
@@ -107,7 +110,7 @@ func NewQueue(d Deps) *Queue {
 	if d.Slots == 0 {
 		d.Slots = 8
 	}
-	return &Queue{d: d, owner: id.New(), wake: make(chan struct{}, 1), kinds: map[string]registration{}}
+	return &Queue{d: d, owner: id.New(), wake: make(chan struct{}, 1), kinds: map[string]registration{}, active: map[string]bool{}}
 }
 
 // Handle registers the handler of a kind.
@@ -251,6 +254,13 @@ func (q *Queue) claim(ctx context.Context) (*Job, registration, error) {
 	err := q.d.DB.Write(ctx, func(tx *db.Tx) error {
 		j = nil
 		jid, err := nextDue(tx.QueryRow, now)
+		if ours := q.running(); err == nil && slices.Contains(ours, jid) {
+			// It runs here, but nobody could tell: the database was away, or this machine slept.
+			if err := q.renew(tx, ours, now); err != nil {
+				return err
+			}
+			jid, err = nextDue(tx.QueryRow, now)
+		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		} else if err != nil {
@@ -265,9 +275,10 @@ func (q *Queue) claim(ctx context.Context) (*Job, registration, error) {
 	if err != nil || j == nil {
 		return nil, registration{}, err
 	}
-	q.mu.RLock()
+	q.mu.Lock()
+	q.active[j.ID] = true
 	reg, ok := q.kinds[j.Kind]
-	q.mu.RUnlock()
+	q.mu.Unlock()
 	if !ok {
 		reg = registration{opts: Options{MaxAttempts: 1, Timeout: time.Second}, handle: func(context.Context, Job) error {
 			return errs.E(errs.Precondition, "jobs.claim", "no handler for jobs of kind "+j.Kind, nil)
@@ -276,7 +287,28 @@ func (q *Queue) claim(ctx context.Context) (*Job, registration, error) {
 	return j, reg, nil
 }
 
+func (q *Queue) running() []string {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return slices.Collect(maps.Keys(q.active))
+}
+
+// renew lengthens the leases of jobs that run here.
+func (q *Queue) renew(tx *db.Tx, ids []string, now int64) error {
+	for _, jobID := range ids {
+		if _, err := tx.Exec("UPDATE job SET lease_until = ? WHERE id = ? AND lease_owner = ? AND state = 'running'", now+lease.Microseconds(), jobID, q.owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (q *Queue) do(ctx context.Context, j Job, reg registration) {
+	defer func() {
+		q.mu.Lock()
+		delete(q.active, j.ID)
+		q.mu.Unlock()
+	}()
 	run, cancel := context.WithTimeout(actor.With(ctx, actor.Actor{Type: actor.System, ID: j.Kind}), reg.opts.Timeout)
 	defer cancel()
 	stop := make(chan struct{})
@@ -312,11 +344,7 @@ func (q *Queue) heartbeat(ctx context.Context, jobID string, stop <-chan struct{
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			_ = q.d.DB.Write(ctx, func(tx *db.Tx) error {
-				_, err := tx.Exec("UPDATE job SET lease_until = ? WHERE id = ? AND lease_owner = ?",
-					clock.Micros(q.d.Clock.Now())+lease.Microseconds(), jobID, q.owner)
-				return err
-			})
+			_ = q.d.DB.Write(ctx, func(tx *db.Tx) error { return q.renew(tx, []string{jobID}, clock.Micros(q.d.Clock.Now())) })
 		}
 	}
 }

@@ -20,7 +20,6 @@ type leftOut struct {
 // leftOuts is the one list of what is left out: the routes, the documentation and the tests are made of it.
 func leftOuts() []leftOut {
 	return []leftOut{
-		{"trace metrics", "charts of traces are made from the search for now", []string{"POST /3.0/mlflow/traces/metrics"}, false},
 		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}, false},
 		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}, true},
 		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}, false},

@@ -27,6 +27,7 @@ func (e *Edge) traceRoutes(at registrar) {
 	at("GET", v3+"/batchGet", traceRead, call(e, e.batchGetTraces))
 	at("POST", v3+"/batchGetInfos", traceRead, call(e, e.batchGetTraceInfos))
 	at("POST", v3+"/search", traceRead, call(e, e.searchTraces))
+	at("POST", v3+"/metrics", traceRead, call(e, e.queryTraceMetrics))
 	at("GET", v3+"/{trace_id}", traceRead, call(e, e.getTraceInfo))
 	at("POST", v3+"/calculate-filter-correlation", traceRead, call(e, e.correlateTraces))
 	at("POST", v2, traceWrite, call(e, e.startTraceV2))

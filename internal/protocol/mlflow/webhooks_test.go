@@ -56,7 +56,7 @@ func wait(t *testing.T, calls <-chan delivered) delivered {
 	select {
 	case d := <-calls:
 		return d
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("no delivery came")
 		return delivered{}
 	}

@@ -4,7 +4,7 @@ import 'uplot/dist/uPlot.min.css'
 import { absolute, clock, day, num } from '@/lib/format'
 import { useStore } from '@/lib/store'
 import { theme } from '@/lib/theme'
-import { axisBounds, extent, ticks, type Value } from './maths'
+import { axisBounds, extent, ticks, type Aligned, type Value } from './maths'
 import { ChartFrame } from './ChartFrame'
 import { useWidth } from './useWidth'
 
@@ -13,7 +13,10 @@ export interface Series {
   label: string
   /** A CSS colour, usually a token: "var(--c1)". */
   color: string
-  values: readonly Value[]
+  /** null is a gap; undefined a place where only other series have a point, and the line goes on. */
+  values: readonly Aligned[]
+  /** Values that are no numbers to draw, in words, by x: NaN and the infinities. They are marked at the foot of the chart. */
+  odd?: ReadonlyMap<number, string> | undefined
   width?: number
   dash?: boolean
   /** Context behind the focus: thin, pale, without a point or a line in the tooltip. */
@@ -81,9 +84,9 @@ interface Pointer {
 export function TimeSeries(props: TimeSeriesProps) {
   const { title, unit, x, series, height = 140, empty = 'No data in this range', format = num, time } = props
   const headers = [time ? 'time' : 'x', ...series.map((s) => s.label)]
-  const rows = () => x.map((at, i) => [time ? new Date(at * 1000).toISOString() : at, ...series.map((s) => s.values[i] ?? null)])
+  const rows = () => x.map((at, i) => [time ? new Date(at * 1000).toISOString() : at, ...series.map((s) => s.odd?.get(at) ?? s.values[i] ?? null)])
   const canvas = useRef<HTMLCanvasElement | null>(null)
-  const nothing = x.length === 0 || series.every((s) => s.values.every((v) => v === null))
+  const nothing = x.length === 0 || series.every((s) => s.values.every((v) => (v ?? null) === null))
   return (
     <ChartFrame title={title} unit={unit} big={props.big ?? false} right={props.right} legend={props.legend} height={height} header={headers} rows={rows} format={format}
       png={() => canvas.current?.toDataURL('image/png')}>
@@ -104,7 +107,8 @@ function Plot(props: TimeSeriesProps & { height: number; onCanvas: (c: HTMLCanva
     latest.current = props
   })
 
-  const data = useMemo(() => [[...x], ...series.map((s) => [...s.values])] as uPlot.AlignedData, [x, series])
+  // A logarithm has no place for what is not above 0, so it is a gap there.
+  const data = useMemo(() => [[...x], ...series.map((s) => (log ? s.values.map((v) => (typeof v === 'number' && v <= 0 ? null : v)) : [...s.values]))] as uPlot.AlignedData, [x, series, log])
   const shape = JSON.stringify(series.map((s) => [s.id, s.color, s.width, s.dash, s.quiet, s.fill, s.span, s.points]))
   const ready = width > 0
 
@@ -139,7 +143,8 @@ function Tip({ x, series, time, xLabel, format = num, height, pointer, width, ev
   if (at === undefined) return null
   const shown = series
     .filter((s) => !s.quiet)
-    .map((s) => ({ s, v: s.values[pointer.index] ?? null }))
+    .map((s) => ({ s, v: beside(s.values, pointer.index), odd: s.odd?.get(at) }))
+    .filter(({ v, odd }) => v !== undefined || odd !== undefined)
     .sort((a, b) => (b.v ?? -Infinity) - (a.v ?? -Infinity))
     .slice(0, 12)
   const side = pointer.left > width * 0.6 ? { right: width - pointer.left + 12 } : { left: pointer.left + 12 }
@@ -148,22 +153,30 @@ function Tip({ x, series, time, xLabel, format = num, height, pointer, width, ev
     <div className="tip" style={{ ...side, ...edge }}>
       {events.filter((e) => e.label && Math.abs(e.x - at) <= ((x.at(-1) ?? 0) - (x[0] ?? 0)) / 100).slice(-4).map((e, i) => <div key={i} className={e.tone === 'bad' ? 'text-bad' : 'text-2'}>{e.label}</div>)}
       <div className="text-3">{xLabel ? xLabel(at) : time ? absolute(at * 1000) : `step ${num(at)}`}</div>
-      {shown.map(({ s, v }) => (
+      {shown.map(({ s, v, odd }) => (
         <div className="tr" key={s.id}>
           <span className="sw ln" style={{ background: s.color }} />
           {s.label}
-          <b>{v === null ? 'no data' : format(v)}</b>
+          <b>{odd ?? (v === null || v === undefined ? 'no data' : format(v))}</b>
         </div>
       ))}
     </div>
   )
 }
 
+/** The value of a series under the pointer: where only others have a point, the last one before it while the series goes on. */
+function beside(values: readonly Aligned[], index: number): Aligned {
+  if (values[index] !== undefined) return values[index]
+  if (!values.slice(index + 1).some((v) => v !== undefined)) return undefined
+  return values.slice(0, index).findLast((v) => v !== undefined)
+}
+
 /** One sentence for those who don't see the lines. */
 function describe({ title, unit, series }: TimeSeriesProps): string {
   const parts = series.filter((s) => !s.quiet).slice(0, 5).map((s) => {
-    const last = s.values.findLast((v) => v !== null)
-    return last === undefined ? `${s.label} has no data` : `${s.label} ${num(last)}`
+    const last = s.values.findLast((v) => typeof v === 'number')
+    const odd = s.odd && s.odd.size > 0 ? `, ${s.odd.size === 1 ? '1 point is' : `${s.odd.size} points are`} not finite` : ''
+    return last === undefined ? `${s.label} has no data${odd}` : `${s.label} ${num(last)}${odd}`
   })
   return `${title}${unit ? `, ${unit}` : ''}: ${parts.join(', ') || 'no data'}`
 }
@@ -250,10 +263,11 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
 
 /** A point with gaps on both sides is no part of a line, so it is drawn as a dot. */
 function lonePoints(u: uPlot, i: number): number[] | null {
-  const values = u.data[i] as (number | null)[]
+  const values = u.data[i] as Aligned[]
   const out: number[] = []
-  values.forEach((v, k) => {
-    if (v != null && values[k - 1] == null && values[k + 1] == null && !u.series[i]?.spanGaps) out.push(k)
+  const there = values.flatMap((v, k) => (v === undefined ? [] : [k]))
+  there.forEach((k, n) => {
+    if (values[k] != null && values[there[n - 1] ?? -1] == null && values[there[n + 1] ?? -1] == null && !u.series[i]?.spanGaps) out.push(k)
   })
   return values.length === 1 && values[0] != null ? [0] : out
 }
@@ -274,10 +288,10 @@ function cursorDot(u: uPlot, i: number, quiet: boolean, edge: string): HTMLEleme
 
 function bounds(p: TimeSeriesProps): [number, number] {
   const [from, to] = p.xRange ?? [-Infinity, Infinity]
-  const inside = (values: readonly Value[]) => (p.xRange ? values.filter((_, i) => p.x[i]! >= from && p.x[i]! <= to) : values)
+  const inside = (values: readonly Aligned[]) => (p.xRange ? values.filter((_, i) => p.x[i]! >= from && p.x[i]! <= to) : values)
   const range = extent(...p.series.flatMap((s) => [inside(s.values), ...(s.low && s.high ? [inside(s.low), inside(s.high)] : [])]))
   if (p.log) {
-    const positive = extent(...p.series.map((s) => inside(s.values).filter((v) => v !== null && v > 0)))
+    const positive = extent(...p.series.map((s) => inside(s.values).filter((v) => typeof v === 'number' && v > 0)))
     return positive ? [positive[0] * 0.9, positive[1] * 1.1] : [0.1, 1]
   }
   const limits = (p.limits ?? []).map((l) => l.value)
@@ -327,6 +341,7 @@ function underlay(u: uPlot, p: TimeSeriesProps, color: (name: string) => string)
     const from = Math.max(left, X(s.from))
     ctx.fillRect(from, top, Math.min(right, X(s.to)) - from, bbox.height)
   }
+  odd(ctx, u, p, color)
   for (const s of p.series) if (s.low && s.high) band(ctx, p.x, s, X, Y, fade(color(s.color), 0.14))
   const line = (x1: number, y1: number, x2: number, y2: number, stroke: string, dash: number[]) => {
     ctx.strokeStyle = stroke
@@ -347,6 +362,33 @@ function underlay(u: uPlot, p: TimeSeriesProps, color: (name: string) => string)
     if (x >= left && x <= right) line(half(x), top, half(x), bottom, color(event.tone === 'bad' ? 'var(--bad)' : 'var(--text-3)'), [2, 2])
   }
   ctx.restore()
+}
+
+const mostOdd = 200
+
+/** A cross at the foot of the chart for each point that is no number to draw, so that a gap says why it is there. */
+function odd(ctx: CanvasRenderingContext2D, u: uPlot, p: TimeSeriesProps, color: (name: string) => string): void {
+  const { bbox } = u
+  const size = 3 * devicePixelRatio
+  const y = bbox.top + bbox.height - size - devicePixelRatio
+  let left = mostOdd
+  for (const s of p.series) {
+    if (!s.odd || s.quiet) continue
+    ctx.strokeStyle = color(s.color)
+    ctx.lineWidth = 1.5 * devicePixelRatio
+    ctx.setLineDash([])
+    for (const at of s.odd.keys()) {
+      const x = u.valToPos(at, 'x', true)
+      if (x < bbox.left || x > bbox.left + bbox.width || left-- <= 0) continue
+      ctx.beginPath()
+      ctx.moveTo(x - size, y - size)
+      ctx.lineTo(x + size, y + size)
+      ctx.moveTo(x + size, y - size)
+      ctx.lineTo(x - size, y + size)
+      ctx.stroke()
+    }
+  }
+  ctx.lineWidth = devicePixelRatio
 }
 
 const measure = (text: string) => Math.ceil(text.length * 6.1)

@@ -93,7 +93,7 @@ describe('histograms', () => {
 })
 
 it('aligns series of different steps with gaps', () => {
-  expect(align([{ x: [0, 2], y: [1, 3] }, { x: [1, 2], y: [5, null] }])).toEqual({ x: [0, 1, 2], ys: [[1, null, 3], [null, 5, null]] })
+  expect(align([{ x: [0, 2], y: [1, 3] }, { x: [1, 2], y: [5, null] }])).toEqual({ x: [0, 1, 2], ys: [[1, undefined, 3], [undefined, 5, null]] })
 })
 
 it('finds the nearest point', () => {

@@ -14,12 +14,12 @@ export function shares(counts: readonly number[]): number[] {
 }
 
 /** Smallest and largest finite value; undefined when there is none. */
-export function extent(...series: readonly (readonly Value[])[]): [number, number] | undefined {
+export function extent(...series: readonly (readonly (Value | undefined)[])[]): [number, number] | undefined {
   let low = Infinity
   let high = -Infinity
   for (const values of series)
     for (const v of values) {
-      if (v === null || !Number.isFinite(v)) continue
+      if (v === null || v === undefined || !Number.isFinite(v)) continue
       if (v < low) low = v
       if (v > high) high = v
     }
@@ -146,18 +146,73 @@ export function nearest(sorted: readonly number[], x: number): number {
   return x - sorted[low]! <= sorted[high]! - x ? low : high
 }
 
-/** Series of different x on one sorted x, with gaps where one has no point; what uPlot wants. */
-export function align(series: readonly { x: readonly number[]; y: readonly Value[] }[]): { x: number[]; ys: Value[][] } {
+/** A value in a row of aligned series: null is a gap of its own, undefined a place where only others have a point. */
+export type Aligned = Value | undefined
+
+/** Makes gaps as wide as they are: places without a point beside a gap belong to it. */
+export function widenGaps(row: Aligned[]): Aligned[] {
+  for (let i = 0; i < row.length; i++) {
+    if (row[i] !== null) continue
+    for (let k = i - 1; k >= 0 && row[k] === undefined; k--) row[k] = null
+    while (i + 1 < row.length && row[i + 1] === undefined) row[++i] = null
+  }
+  return row
+}
+
+/**
+ * Series of different x on one sorted x; what uPlot wants. Where only others have a point there is nothing, and the line
+ * goes on; a value that is null (NaN, infinite) is a gap. Of several points of one place the last one counts.
+ */
+export function align(series: readonly { x: readonly number[]; y: readonly Value[] }[]): { x: number[]; ys: Aligned[][] } {
   const x = [...new Set(series.flatMap((s) => [...s.x]))].sort((a, b) => a - b)
   const at = new Map(x.map((v, i) => [v, i]))
   const ys = series.map((s) => {
-    const row: Value[] = new Array<Value>(x.length).fill(null)
+    const row = new Array<Aligned>(x.length).fill(undefined)
     s.x.forEach((v, i) => {
       row[at.get(v)!] = s.y[i] ?? null
     })
-    return row
+    return widenGaps(row)
   })
   return { x, ys }
+}
+
+export interface Band {
+  mean: Value[]
+  low: Value[]
+  high: Value[]
+}
+
+/** Common places for curves of different x: all there are, or `most` equal steps. */
+export function commonGrid(series: readonly { x: readonly number[] }[], most = 200): number[] {
+  const all = [...new Set(series.flatMap((s) => [...s.x]))].sort((a, b) => a - b)
+  if (all.length <= most) return all
+  const [low, high] = [all[0]!, all.at(-1)!]
+  return Array.from({ length: most }, (_, i) => low + (i * (high - low)) / (most - 1))
+}
+
+/** The mean of some curves at each place, and the range from the smallest to the largest; between its points a curve is a straight line, and it says nothing outside of them or inside a gap. */
+export function bandOf(series: readonly { x: readonly number[]; y: readonly Value[] }[], grid: readonly number[]): Band {
+  const rows = series.map((s) => interpolated(s.x, s.y, grid))
+  const at = grid.map((_, i) => rows.flatMap((r) => { const v = r[i]; return v === null || v === undefined ? [] : [v] }))
+  return {
+    mean: at.map((vs) => (vs.length > 0 ? vs.reduce((a, b) => a + b, 0) / vs.length : null)),
+    low: at.map((vs) => (vs.length > 0 ? Math.min(...vs) : null)),
+    high: at.map((vs) => (vs.length > 0 ? Math.max(...vs) : null)),
+  }
+}
+
+/** The values of a line through points (x ascending) at the places of a grid. */
+export function interpolated(x: readonly number[], y: readonly Value[], grid: readonly number[]): Value[] {
+  let k = 0
+  return grid.map((at) => {
+    while (k + 1 < x.length && x[k + 1]! <= at) k++
+    const [x0, y0] = [x[k], y[k] ?? null]
+    if (x0 === undefined || at < x0 || y0 === null || !Number.isFinite(y0)) return null
+    if (at === x0) return y0
+    const [x1, y1] = [x[k + 1], y[k + 1] ?? null]
+    if (x1 === undefined || y1 === null || !Number.isFinite(y1)) return null
+    return y0 + ((at - x0) / (x1 - x0)) * (y1 - y0)
+  })
 }
 
 /** Text for a spreadsheet; cells with a comma, quote or line break are quoted, and none can start a formula. */
@@ -165,7 +220,7 @@ export function csv(header: readonly string[], rows: readonly (readonly (string 
   const cell = (v: string | number | null) => {
     if (v === null) return ''
     if (typeof v === 'number') return String(v)
-    const safe = /^[=+\-@\t\r]/.test(v) ? `'${v}` : v
+    const safe = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r]/.test(v) && !/^[-+]?[\d.]+(e[-+]?\d+)?$/i.test(v) ? `'${v}` : v
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
   }
   return [header, ...rows].map((row) => row.map(cell).join(',')).join('\n') + '\n'

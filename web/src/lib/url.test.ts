@@ -15,6 +15,10 @@ describe('search parameters', () => {
     expect(text(raw, 'filter')).toBe('metrics.mae < 46 and params.model = "lightgbm & co"')
     expect(text(raw, 'node')).toBe('version:bike-demand/3')
   })
+  it('keeps commas and signs in the items of a list', () => {
+    const names = ['m:a,b', 'p:100%', 'x%2Cy', 't:c=d']
+    expect(list(parseSearch(stringifySearch({ cols: names })), 'cols')).toEqual(names)
+  })
   it('is nothing when there is nothing', () => expect(stringifySearch({ a: undefined, b: [] })).toBe(''))
 })
 

@@ -12,11 +12,15 @@ export function stringifySearch(search: RawSearch): string {
   for (const [key, value] of Object.entries(search)) {
     if (value === undefined || value === null || value === '' || value === false) continue
     if (Array.isArray(value) && value.length === 0) continue
-    out.set(key, Array.isArray(value) ? value.join(',') : value === true ? '1' : String(value))
+    out.set(key, Array.isArray(value) ? value.map((v) => escape(String(v))).join(',') : value === true ? '1' : String(value))
   }
   const text = out.toString().replaceAll('%2C', ',').replaceAll('%3A', ':').replaceAll('%40', '@').replaceAll('%2F', '/')
   return text === '' ? '' : `?${text}`
 }
+
+// A name in a list may hold what the list is split at.
+const escape = (item: string) => item.replaceAll('%', '%25').replaceAll(',', '%2C')
+const unescape = (item: string) => item.replaceAll('%2C', ',').replaceAll('%25', '%')
 
 export function text(raw: RawSearch, key: string): string | undefined {
   const value = raw[key]
@@ -31,7 +35,7 @@ export function oneOf<T extends string>(raw: RawSearch, key: string, allowed: re
 
 export function list(raw: RawSearch, key: string): string[] | undefined {
   const value = raw[key]
-  const items = Array.isArray(value) ? value.map(String) : (text(raw, key)?.split(',') ?? [])
+  const items = Array.isArray(value) ? value.map(String) : (text(raw, key)?.split(',').map(unescape) ?? [])
   const clean = items.filter(Boolean)
   return clean.length > 0 ? clean : undefined
 }

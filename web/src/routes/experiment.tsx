@@ -1,14 +1,16 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { lazy, Suspense, type ComponentType, type ReactNode } from 'react'
+import { lazy, Suspense, useMemo, type ComponentType, type ReactNode } from 'react'
 import { Notes, QuestionLine } from '@/features/experiment/Question'
 import { RunsTab } from '@/features/run/RunsTab'
 import { runQueries } from '@/features/run/source'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import type { Experiment } from '@/lib/api/types'
+import { BetterProvider } from '@/lib/better'
 import { plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
+import { betterOf } from '@/lib/metrics'
 import { DeleteMenu, RestoreButton } from '@/ui/DeleteMenu'
 import { Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
@@ -40,6 +42,8 @@ export function ExperimentPage(): ReactNode {
   const running = useQuery(runQueries.running(id)).data ?? 0
   const models = useQuery(q.loggedModels(id)).data?.items
   const e = experiment.data
+  const declared = e?.best
+  const better = useMemo(() => betterOf(declared), [declared])
   if (!e) return <Page crumbs={crumbs} title={shortId(id)}>{experiment.error ? <ErrorPanel error={experiment.error} title="Can't read the experiment" onRetry={() => void experiment.refetch()} /> : <Skeleton rows={6} />}</Page>
   const tab = search.tab === 'traces' && !TracesTab ? 'runs' : (search.tab ?? 'runs')
   return (
@@ -52,6 +56,7 @@ export function ExperimentPage(): ReactNode {
         { value: 'runs', label: 'Runs', count: e.runs_count }, { value: 'charts', label: 'Charts' }, ...(TracesTab ? [{ value: 'traces' as const, label: 'Traces' }] : []),
         { value: 'models', label: 'Models', count: models?.length }, { value: 'notes', label: 'Question and notes' },
       ]} />}>
+      <BetterProvider value={better}>
       {tab === 'runs' && <RunsTab key={e.id} experiment={e} search={search} set={(change) => set(change as Partial<typeof search>)} />}
       {tab !== 'runs' && (
         <div className="body">
@@ -63,6 +68,7 @@ export function ExperimentPage(): ReactNode {
           </Suspense>
         </div>
       )}
+      </BetterProvider>
     </Page>
   )
 }

@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, GitBranch } from 'lucide-react'
-import { useState, type ReactNode } from 'react'
+import { useMemo, useState, type ReactNode } from 'react'
 import { childQuery, Children } from '@/features/run/Children'
-import { CurveControls, type CurveView } from '@/features/run/MetricChart'
+import { epochKey } from '@/charts/curve'
+import { CurveControls, curveSearch, curveView } from '@/features/run/MetricChart'
 import { Reproduce } from '@/features/run/Reproduce'
 import { RunCharts } from '@/features/run/RunCharts'
 import { bulk } from '@/features/run/source'
@@ -13,7 +14,8 @@ import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
 import { num, plural, shortId } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
-import { mainMetric } from '@/lib/metrics'
+import { BetterProvider } from '@/lib/better'
+import { betterOf, mainMetric } from '@/lib/metrics'
 import { rank } from '@/lib/search'
 import { look } from '@/lib/states'
 import { CodeTabs, Id } from '@/ui/Code'
@@ -44,13 +46,15 @@ export function RunPage(): ReactNode {
   const experiment = useQuery({ ...q.experiment(run.data?.experiment_id ?? ''), enabled: run.data !== undefined })
   const children = useQuery({ ...childQuery(run.data ?? { id, experiment_id: '' }), enabled: run.data !== undefined }).data?.items.length ?? 0
   const [register, setRegister] = useState(false)
+  const declared = experiment.data?.best
+  const better = useMemo(() => betterOf(declared), [declared])
   const r = run.data
   if (!r) return <Page crumbs={[{ label: 'Experiments', to: '/experiments' }]} title={shortId(id)}>{run.error ? <ErrorPanel error={run.error} title="Can't read the run" onRetry={() => void run.refetch()} /> : <Skeleton rows={6} />}</Page>
   const state = look(r.status)
   const gone = r.lifecycle === 'deleted'
-  const main = mainMetric(Object.keys(r.metrics))
+  const main = mainMetric(Object.keys(r.metrics), better)
   const tab = search.tab ?? 'charts'
-  const view: CurveView = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false }
+  const view = curveView(search)
   return (
     <Page bare title={r.name} status={<>{gone && <Pill kind="pause">Deleted</Pill>}<Pill kind={state.kind}>{state.word}</Pill></>}
       crumbs={[{ label: 'Experiments', to: '/experiments' }, { label: experiment.data?.name ?? r.experiment_id, to: '/experiments/$id', params: { id: r.experiment_id } }]}
@@ -58,14 +62,14 @@ export function RunPage(): ReactNode {
       actions={<><More run={r} gone={gone} /><Go className="btn ghost" to={href.lineage(`run:${r.id}`)}><GitBranch size={14} />Lineage</Go>{(r.models?.length ?? 0) > 0 && <button type="button" className="btn pri" onClick={() => setRegister(true)}><Boxes size={14} />Register model…</button>}</>}
       verdict={<RunVerdict run={r} main={main} />}
       tabs={<Tabs value={tab} items={[{ value: 'charts', label: 'Overview' }, { value: 'details', label: 'Parameters and tags', count: Object.keys(r.params).length }, { value: 'files', label: 'Artifacts' }, { value: 'reproduce', label: 'Code, data, environment' }, ...(children > 0 || search.tab === 'children' ? [{ value: 'children' as const, label: 'Child runs', count: children }] : [])]}
-        right={tab === 'charts' ? <CurveControls view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} /> : undefined} />}>
-      <div className="body">
+        right={tab === 'charts' ? <CurveControls view={view} epochs={epochKey(r.metrics) !== undefined} onChange={(v) => set(curveSearch(v))} /> : undefined} />}>
+      <BetterProvider value={better}><div className="body">
         {tab === 'charts' && <div className="grid gap-4 cols:grid-cols-[minmax(0,1fr)_300px] items-start"><div className="min-w-0"><RunCharts run={r} view={view} main={main} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} /></div><Aside run={r} /></div>}
         {tab === 'details' && <Details run={r} find={search.find ?? ''} onFind={(find) => set({ find: find || undefined })} />}
         {tab === 'files' && <Files list={(path) => q.runFiles(r.id, path)} content={`/api/v1/runs/${encodeURIComponent(r.id)}/files/content`} preview={`/api/v1/runs/${encodeURIComponent(r.id)}/files/preview`} open={search.file} onOpen={(file) => set({ file })} empty={{ title: 'No artifacts', text: 'This run logged no files. mlflow.log_artifact adds one.' }} />}
         {tab === 'reproduce' && <Reproduce run={r} />}
         {tab === 'children' && <Children run={r} />}
-      </div>
+      </div></BetterProvider>
       <Register run={r} open={register} onClose={() => setRegister(false)} />
     </Page>
   )

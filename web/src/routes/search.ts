@@ -12,19 +12,19 @@ function tidy<T extends object>(search: T): { [K in keyof T]?: Exclude<T[K], und
 export const ranges = ['15m', '1h', '6h', '24h', '7d'] as const
 
 export const experimentSearch = (raw: RawSearch) => tidy({
-  tab: oneOf(raw, 'tab', ['charts', 'traces', 'models', 'notes']), filter: text(raw, 'filter'), sort: text(raw, 'sort'), cols: list(raw, 'cols'), pin: list(raw, 'pin'), group: list(raw, 'group'), diff: flag(raw, 'diff'),
-  rows: oneOf(raw, 'rows', ['dense', 'roomy']), chart: oneOf(raw, 'chart', ['off']), view: text(raw, 'view'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']),
+  tab: oneOf(raw, 'tab', ['charts', 'traces', 'models', 'notes']), filter: text(raw, 'filter'), sort: text(raw, 'sort'), cols: list(raw, 'cols'), pin: list(raw, 'pin'), group: list(raw, 'group'), diff: flag(raw, 'diff'), wide: list(raw, 'wide'),
+  rows: oneOf(raw, 'rows', ['dense', 'roomy']), chart: oneOf(raw, 'chart', ['off']), view: text(raw, 'view'), metric: text(raw, 'metric'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time', 'epoch']),
   log: flag(raw, 'log'), runs: list(raw, 'runs'), run: text(raw, 'run'), find: text(raw, 'find'),
   tfilter: text(raw, 'tfilter'), tsort: text(raw, 'tsort'), tstate: oneOf(raw, 'tstate', ['ok', 'error']),
 })
 export const traceSearch = (raw: RawSearch) => tidy({ span: text(raw, 'span'), part: oneOf(raw, 'part', ['assessments', 'details']) })
 export const compareSearch = (raw: RawSearch) => tidy({
-  runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), zoom: text(raw, 'zoom'), charts: list(raw, 'charts'), hide: list(raw, 'hide'),
+  runs: list(raw, 'runs'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time', 'epoch']), group: text(raw, 'group'), log: flag(raw, 'log'), zoom: text(raw, 'zoom'), charts: list(raw, 'charts'), hide: list(raw, 'hide'),
   tab: oneOf(raw, 'tab', ['relations', 'files']), axes: list(raw, 'axes'), limits: list(raw, 'limits'), fit: flag(raw, 'fit'), alone: flag(raw, 'alone'),
   plot: oneOf(raw, 'plot', ['contour', 'box']), px: text(raw, 'px'), py: text(raw, 'py'), pz: text(raw, 'pz'), by: text(raw, 'by'),
   all: flag(raw, 'all'), turn: oneOf(raw, 'turn', ['rows', 'columns']), ref: text(raw, 'ref'), find: text(raw, 'find'), file: text(raw, 'file'), a: text(raw, 'a'), b: text(raw, 'b'),
 })
-export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details', 'reproduce', 'children']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time']), log: flag(raw, 'log'), find: text(raw, 'find') })
+export const runSearch = (raw: RawSearch) => tidy({ tab: oneOf(raw, 'tab', ['files', 'details', 'reproduce', 'children']), file: text(raw, 'file'), smooth: real(raw, 'smooth', 0, 0.99), x: oneOf(raw, 'x', ['time', 'epoch']), log: flag(raw, 'log'), find: text(raw, 'find') })
 export const modelSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['compare', 'files', 'activity']), base: text(raw, 'base'), all: flag(raw, 'all'), file: text(raw, 'file'), gate: text(raw, 'gate') })
 export const promptsSearch = (raw: RawSearch) => tidy({ find: text(raw, 'find'), sort: text(raw, 'sort'), new: flag(raw, 'new') })
 export const promptSearch = (raw: RawSearch) => tidy({ version: text(raw, 'version'), tab: oneOf(raw, 'tab', ['compare', 'activity', 'write']), base: text(raw, 'base'), look: oneOf(raw, 'look', ['lines']) })

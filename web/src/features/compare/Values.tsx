@@ -1,5 +1,6 @@
 import { Fragment, useMemo } from 'react'
 import type { Run } from '@/lib/api/types'
+import { useBetter } from '@/lib/better'
 import { plural } from '@/lib/format'
 import { href } from '@/lib/href'
 import { Empty } from '@/ui/Empty'
@@ -24,7 +25,8 @@ interface Props {
 
 /** Every value side by side: what differs from the reference is marked, the best of a metric is named. */
 export function Values({ runs, looks, all, onAll, turned, onTurn, reference, onReference, find, onFind }: Props) {
-  const rows = useMemo(() => rowsOf(runs), [runs])
+  const better = useBetter()
+  const rows = useMemo(() => rowsOf(runs, better), [runs, better])
   const base = Math.max(0, runs.findIndex((r) => r.id === reference) >= 0 ? runs.findIndex((r) => r.id === reference) : runs.length - 1)
   const wanted = find.trim().toLowerCase()
   const shown = rows.filter((r) => (all || r.differs || r.group === 'Metrics') && (wanted === '' || r.key.toLowerCase().includes(wanted)))
@@ -38,7 +40,7 @@ export function Values({ runs, looks, all, onAll, turned, onTurn, reference, onR
   )
   const groups = [...new Set(shown.map((r) => r.group))]
   return (
-    <Panel bare title={all ? 'Values' : 'Differences'} note={`${differ} of ${plural(params.length, 'parameter')} differ; marked is what is not as in ${runs[base]?.name ?? 'the last run'}`}
+    <Panel bare title={all ? 'Values' : 'Differences'} note={runs.length < 2 ? undefined : `${params.length === 0 ? 'no parameter was logged' : `${differ} of ${plural(params.length, 'parameter')} differ`}; marked is what is not as in ${runs[base]?.name ?? 'the last run'}`}
       right={<><input className="inp !h-6 !w-32 text-sm not-sheet" type="search" aria-label="Find a row" placeholder="Find a row" value={find} onChange={(e) => onFind(e.target.value)} /><Segmented small label="Rows" value={all ? 'all' : 'diff'} onChange={(v) => onAll(v === 'all')} options={[{ value: 'diff', label: 'Only differences' }, { value: 'all', label: 'All' }]} /><button type="button" className="btn s" aria-pressed={turned} onClick={() => onTurn(!turned)}>Transpose</button></>}>
       {shown.length === 0 ? <Empty title="Nothing differs">{wanted ? 'No row of this name.' : 'These runs have the same parameters, tags and data. Choose All to see them.'}</Empty> : (
         <div className={`overflow-auto ${turned ? 'max-h-[70vh]' : ''}`} tabIndex={0} role="region" aria-label="Values, scrolls">

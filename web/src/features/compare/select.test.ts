@@ -58,7 +58,7 @@ describe('rows', () => {
 
 describe('a common grid', () => {
   it('keeps every point while there are few', () => {
-    expect(onGrid([{ x: [0, 2], y: [1, 3] }, { x: [1], y: [5] }], 10)).toEqual({ x: [0, 1, 2], ys: [[1, null, 3], [null, 5, null]] })
+    expect(onGrid([{ x: [0, 2], y: [1, 3] }, { x: [1], y: [5] }], 10)).toEqual({ x: [0, 1, 2], ys: [[1, undefined, 3], [undefined, 5, undefined]] })
   })
   it('keeps peaks when there are many', () => {
     const x = Array.from({ length: 10_000 }, (_, i) => i)

@@ -1,10 +1,10 @@
 // What the compare page works out of its runs and its address; no DOM in here.
 import { dimension, influence, type Brush, type Dim } from '@/charts/relate'
-import { seriesStyle, type Value } from '@/charts/maths'
+import { seriesStyle, widenGaps, type Aligned, type Value } from '@/charts/maths'
 import type { Run } from '@/lib/api/types'
 import { decimals, duration, fixed, millis, num } from '@/lib/format'
 import { datasetOf } from '@/lib/href'
-import { best, lowerIsBetter } from '@/lib/metrics'
+import { best, isEpoch, lowerIsBetter, type Better } from '@/lib/metrics'
 
 /** A column of runs: "m:val_mae" is a metric, "p:depth" a parameter, "t:team" a tag. */
 export type ColumnId = string
@@ -35,14 +35,14 @@ export function dimOf(runs: readonly Run[], id: ColumnId): Dim {
 }
 
 /** The axes to begin with: the parameters that the main metric moves with most, then a second metric and the main one. */
-export function usualAxes(runs: readonly Run[], main: string | undefined): ColumnId[] {
+export function usualAxes(runs: readonly Run[], main: string | undefined, better: Better = lowerIsBetter): ColumnId[] {
   const result = main ? dimOf(runs, `m:${main}`) : undefined
   const params = columnIds(runs).filter((id) => id.startsWith('p:')).map((id) => dimOf(runs, id)).filter((d) => {
     const different = new Set(d.values.filter((v) => v !== null)).size
     return different > 1 && (d.kind === 'number' || different <= 8)
   })
   const ranked = params.map((d) => ({ d, weight: result ? influence(d, result) : 0 })).sort((a, b) => b.weight - a.weight || Number(a.d.kind === 'text') - Number(b.d.kind === 'text'))
-  const metrics = metricKeys(runs).filter((k) => k !== main && lowerIsBetter(k) !== undefined).slice(0, 1)
+  const metrics = metricKeys(runs).filter((k) => k !== main && better(k) !== undefined).slice(0, 1)
   return [...ranked.slice(0, 5).map(({ d }) => d.id), ...[...metrics, ...(main ? [main] : [])].map((k) => `m:${k}`)]
 }
 
@@ -115,11 +115,11 @@ const about: readonly [string, (r: Run) => string][] = [
 ]
 
 /** Every value of the runs, row by row. */
-export function rowsOf(runs: readonly Run[]): Row[] {
+export function rowsOf(runs: readonly Run[], better: Better = lowerIsBetter): Row[] {
   const row = (group: Row['group'], key: string, cells: string[]): Row => ({ group, key, cells, differs: new Set(cells).size > 1, best: -1 })
   const metrics = metricKeys(runs).map((key): Row => {
     const digits = decimals(runs.map((r) => r.metrics[key] ?? null))
-    const winner = best(runs, key)
+    const winner = best(runs, key, better)
     const cells = runs.map((r) => (r.metrics[key] !== undefined && digits === 0 && !Number.isInteger(r.metrics[key] ?? 0) ? num(r.metrics[key]) : fixed(r.metrics[key], digits)))
     return { ...row('Metrics', key, cells), best: new Set(cells).size > 1 ? runs.findIndex((r) => r.id === winner?.id) : -1 }
   })
@@ -135,7 +135,7 @@ export function rowsOf(runs: readonly Run[]): Row[] {
  * Series of different x on at most `most` common places; with more, each place holds of its points the one farthest
  * from their mean, so that peaks stay. Without it a hundred runs over time would make a million cells.
  */
-export function onGrid(series: readonly { x: readonly number[]; y: readonly Value[] }[], most: number): { x: number[]; ys: Value[][] } {
+export function onGrid(series: readonly { x: readonly number[]; y: readonly Value[] }[], most: number): { x: number[]; ys: Aligned[][] } {
   const all = new Set(series.flatMap((s) => [...s.x]))
   const sorted = [...all].sort((a, b) => a - b)
   const [low, high] = [sorted[0] ?? 0, sorted.at(-1) ?? 0]
@@ -152,12 +152,45 @@ export function onGrid(series: readonly { x: readonly number[]; y: readonly Valu
       if (list) list.push(y)
       else cells.set(cell, [y])
     })
-    const row = new Array<Value>(grid.length).fill(null)
+    const row = new Array<Aligned>(grid.length).fill(undefined)
+    s.x.forEach((v, i) => { if (s.y[i] === null) row[at(v)] = null })
     for (const [cell, values] of cells) {
       const mean = values.reduce((a, b) => a + b, 0) / values.length
       row[cell] = values.reduce((a, b) => (Math.abs(b - mean) > Math.abs(a - mean) ? b : a))
     }
-    return row
+    return widenGaps(row)
   })
   return { x: grid, ys }
+}
+
+/** Parameters and tags that part the runs into a few groups, in which at least one has more than one run. */
+export function groupings(runs: readonly Run[]): ColumnId[] {
+  return columnIds(runs).filter((id) => {
+    if (id.startsWith('m:')) return false
+    const values = new Set(runs.map((r) => valueOf(r, id)))
+    return values.size > 1 && values.size <= mostGroups && values.size < runs.length
+  })
+}
+
+const mostGroups = 8
+
+export interface RunGroup {
+  name: string
+  runs: Run[]
+}
+
+/** The runs by the values of a parameter or tag, the largest group first. */
+export function groupsOf(runs: readonly Run[], id: ColumnId): RunGroup[] {
+  const found = new Map<string, Run[]>()
+  for (const r of runs) {
+    const v = valueOf(r, id)
+    const name = v === null ? 'not set' : String(v)
+    found.set(name, [...(found.get(name) ?? []), r])
+  }
+  return [...found].map(([name, of]) => ({ name, runs: of })).sort((a, b) => b.runs.length - a.runs.length || a.name.localeCompare(b.name, 'en', { numeric: true })).slice(0, mostGroups)
+}
+
+/** What can be said of the best of some runs: on how many of the metrics that several of them have it wins, and of which it has the best value alone. */
+export function judged(runs: readonly Run[], keys: readonly string[], better: Better): string[] {
+  return keys.filter((k) => !isEpoch(k) && better(k) !== undefined && runs.filter((r) => Number.isFinite(r.metrics[k] ?? NaN)).length > 1)
 }

@@ -4,7 +4,8 @@ import { q } from '@/lib/api/queries'
 import type { LoggedModel } from '@/lib/api/types'
 import { decimals, fixed, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
-import { mainMetric } from '@/lib/metrics'
+import { useBetter } from '@/lib/better'
+import { mainMetric, type Better } from '@/lib/metrics'
 import { look } from '@/lib/states'
 import type { Sort } from '@/lib/url'
 import { CopyButton } from '@/ui/Code'
@@ -22,16 +23,17 @@ export function ModelsTab({ experiment }: { experiment: string }): ReactNode {
   const models = useQuery(q.loggedModels(experiment))
   const items = models.data?.items
   const [sort, setSort] = useState<Sort | undefined>()
-  const columns = useMemo(() => modelColumns(items ?? []), [items])
+  const better = useBetter()
+  const columns = useMemo(() => modelColumns(items ?? [], better), [items, better])
   if (models.error) return <ErrorPanel error={models.error} title="Can't read the models" onRetry={() => void models.refetch()} />
   if (!items) return <Skeleton rows={6} />
   if (items.length === 0) return <section className="panel"><Empty title="No model was logged" command='mlflow.sklearn.log_model(model, name="model")'>A model that a run logs is listed here with its metrics, and can be registered from the page of its run.</Empty></section>
   return <section className="panel"><DataTable label="Logged models" columns={columns} rows={items} rowKey={(m) => m.id} sort={sort} onSort={setSort} /></section>
 }
 
-function modelColumns(items: readonly LoggedModel[]): Column<LoggedModel>[] {
+function modelColumns(items: readonly LoggedModel[], better: Better): Column<LoggedModel>[] {
   const keys = [...new Set(items.flatMap((m) => Object.keys(m.metrics)))]
-  const main = mainMetric(keys)
+  const main = mainMetric(keys, better)
   const shown = [...(main ? [main] : []), ...keys.filter((k) => k !== main)].slice(0, mostMetrics)
   return [
     { id: 'name', header: 'Model', value: (m) => m.name, cell: (m) => <span className="st"><Status kind={look(m.status).kind} /><b>{m.name}</b></span> },

@@ -9,7 +9,7 @@ import { Field } from '@/ui/Controls'
 import { ErrorBox } from '@/ui/ErrorBox'
 import { toast } from '@/ui/toasts'
 import { useDiscard } from '@/ui/useDiscard'
-import { bulk, renew } from './source'
+import { bulk, mostTagged, renew } from './source'
 
 interface Props {
   experiment: string
@@ -30,7 +30,7 @@ export function Bulk({ experiment, selected, tags, onCompare, onExport, onClear 
   const remove = () => void discard({ what: runs, remove: () => bulk.remove(ids), restore: () => bulk.restore(ids) }).then((went) => went && onClear())
   useKeys([
     { keys: 'c', label: 'Compare the selected runs', run: () => ids.length > 1 && onCompare() },
-    { keys: 't', label: 'Tag the selected runs', run: () => setDialog('tag') },
+    { keys: 't', label: 'Tag the selected runs', run: () => ids.length <= mostTagged && setDialog('tag') },
     { keys: 'Delete', label: 'Delete the selected runs', run: remove },
     { keys: 'Escape', label: 'Clear the selection', run: onClear },
   ])
@@ -39,7 +39,7 @@ export function Bulk({ experiment, selected, tags, onCompare, onExport, onClear 
       <div className="float" role="toolbar" aria-label="Selected runs">
         <b>{runs}</b><span className="text-3 text-sm mr-2">selected</span>
         <button type="button" className="btn pri s" disabled={ids.length < 2} title={ids.length > 20 ? 'The first 20 of them' : undefined} onClick={onCompare}>Compare <kbd className="!bg-transparent !text-inherit !border-transparent">C</kbd></button>
-        <button type="button" className="btn s ghost" onClick={() => setDialog('tag')}>Tag…</button>
+        <button type="button" className="btn s ghost" disabled={ids.length > mostTagged} title={ids.length > mostTagged ? `At most ${mostTagged} runs are tagged at once, all or none` : undefined} onClick={() => setDialog('tag')}>Tag…</button>
         <button type="button" className="btn s ghost" onClick={() => setDialog('move')}>Move…</button>
         <button type="button" className="btn s ghost" onClick={onExport}>Export</button>
         <button type="button" className="btn s ghost" onClick={remove}>Delete</button>
@@ -61,7 +61,7 @@ function TagForm({ ids, runs, known, onDone }: { ids: readonly string[]; runs: s
   return (
     <form className="mt-2 grid gap-3" onSubmit={(e) => { e.preventDefault(); if (!empty) void set() }}>
       <Field label="Tag">{(p) => <><input {...p} className="inp" autoFocus list="known-tags" value={key} onChange={(e) => setKey(e.target.value)} /><datalist id="known-tags">{known.filter((k) => !k.startsWith('mlflow.')).map((k) => <option key={k} value={k} />)}</datalist></>}</Field>
-      <Field label="Value" help="A value that a run has already is replaced.">{(p) => <input {...p} className="inp" value={value} onChange={(e) => setValue(e.target.value)} />}</Field>
+      <Field label="Value" help="A value that a run has already is replaced. All are tagged, or none.">{(p) => <input {...p} className="inp" value={value} onChange={(e) => setValue(e.target.value)} />}</Field>
       {error !== undefined && <ErrorBox error={error} title="Not tagged" />}
       <div className="flex justify-end gap-2"><button type="button" className="btn ghost" disabled={empty} onClick={() => void drop()}>Remove this tag</button><span className="flex-1" /><button type="submit" className="btn pri" disabled={empty}>Tag {runs}</button></div>
     </form>

@@ -1,8 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo, useState, type ReactNode } from 'react'
+import { epochKey } from '@/charts/curve'
 import type { Experiment } from '@/lib/api/types'
 import { plural } from '@/lib/format'
 import { href } from '@/lib/href'
+import { useBetter } from '@/lib/better'
 import { mainMetric } from '@/lib/metrics'
 import { rank } from '@/lib/search'
 import { parseSort } from '@/lib/url'
@@ -14,7 +16,7 @@ import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import { useQueries } from '@tanstack/react-query'
 import { orderedMetrics } from './columns'
-import { CurveControls, MetricChart, runColors } from './MetricChart'
+import { CurveControls, curveSearch, curveView, MetricChart, runColors } from './MetricChart'
 import type { RunsSearch } from './RunsTab'
 import { runQueries, useRuns, type RunsQuery } from './source'
 
@@ -35,9 +37,10 @@ export function ChartsTab({ experiment: e, search, set }: { experiment: Experime
   const ids = runs.map((r) => r.id).join()
   const colors = useMemo(() => runColors(ids.split(',')), [ids])
   const [most, setMost] = useState(12)
-  const all = useMemo(() => { const of = [...new Set(runs.flatMap((r) => Object.keys(r.metrics)))]; return orderedMetrics(of, mainMetric(keys?.metrics ?? of)) }, [runs, keys])
+  const better = useBetter()
+  const all = useMemo(() => { const of = [...new Set(runs.flatMap((r) => Object.keys(r.metrics)))]; return orderedMetrics(of, mainMetric(keys?.metrics ?? of, better), better) }, [runs, keys, better])
   const found = useMemo(() => rank(search.find ?? '', all, (k) => k, (k) => k), [search.find, all])
-  const view = { smooth: search.smooth ?? 0, byTime: search.x === 'time', log: search.log ?? false }
+  const view = curveView(search)
   if (rows.error && runs.length === 0) return <ErrorPanel error={rows.error} title="Can't read the runs" onRetry={rows.retry} />
   if (rows.pending) return <Skeleton rows={6} />
   if (all.length === 0) return <section className="panel"><Empty title="No metric to draw" command={cli.mlflow()}>Runs that log metrics are drawn here, one chart a metric.</Empty></section>
@@ -46,7 +49,7 @@ export function ChartsTab({ experiment: e, search, set }: { experiment: Experime
       <div className="flex flex-wrap items-center gap-3 mb-3">
         <div className="legend">{runs.map((r) => <span key={r.id}><i className="sw" style={{ background: colors.get(r.id) }} /><Go to={href.run(r.id)} className="hover:underline">{r.name}</Go></span>)}</div>
         <span className="text-3 text-sm">{chosen.length > 0 ? `${plural(runs.length, 'chosen run')}` : `the first ${runs.length} of ${plural(rows.total, 'run')}; select others in the table`}</span>
-        <span className="ml-auto"><CurveControls view={view} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} /></span>
+        <span className="ml-auto"><CurveControls view={view} epochs={runs.some((r) => epochKey(r.metrics))} onChange={(v) => set(curveSearch(v))} /></span>
       </div>
       {all.length > 6 && <div className="flex mb-3"><FilterBox value={search.find ?? ''} placeholder="Find a metric" onChange={(find) => set({ find: find || undefined })} /></div>}
       <div className="grid gap-3.5 cols:grid-cols-3 sheet:grid-cols-2">{found.slice(0, most).map((k) => <section key={k} className="panel px-3.5 py-2"><MetricChart metric={k} runs={runs} colors={colors} view={view} height={172} sync={`experiment-${e.id}`} /></section>)}</div>

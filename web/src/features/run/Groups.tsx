@@ -2,7 +2,8 @@ import { useQuery } from '@tanstack/react-query'
 import { useMemo, useState, type ReactNode } from 'react'
 import type { RunGroup } from '@/lib/api/types'
 import { count, decimals, fixed, num } from '@/lib/format'
-import { lowerIsBetter } from '@/lib/metrics'
+import { useBetter } from '@/lib/better'
+import type { Better } from '@/lib/metrics'
 import type { Sort } from '@/lib/url'
 import { DataTable, type Column } from '@/ui/DataTable'
 import { Empty, Skeleton } from '@/ui/Empty'
@@ -19,23 +20,24 @@ export function Groups({ query, by, columns, main, onOpen }: { query: RunsQuery;
     return [...new Set([...(main ? [main] : []), ...keys])].slice(0, mostMetrics)
   }, [columns, main])
   const groups = useQuery(runQueries.groups(query, by, metrics))
-  const [sort, setSort] = useState<Sort | undefined>(main ? { id: `best:${main}`, desc: lowerIsBetter(main) === false } : undefined)
+  const better = useBetter()
+  const [sort, setSort] = useState<Sort | undefined>(main ? { id: `best:${main}`, desc: better(main) === false } : undefined)
   const items = groups.data?.items
-  const table = useMemo(() => groupColumns(by, metrics, items ?? []), [by, metrics, items])
+  const table = useMemo(() => groupColumns(by, metrics, items ?? [], better), [by, metrics, items, better])
   if (groups.error) return <div className="p-3.5"><ErrorBox error={groups.error} title="Can't group the runs" onRetry={() => void groups.refetch()} /></div>
   if (!items) return <Skeleton rows={8} />
   if (items.length === 0) return <Empty title="No run to group">The filter finds none.</Empty>
   return <DataTable label={`Runs by ${by.map(title).join(' and ')}`} columns={table} rows={items} rowKey={(g) => JSON.stringify(g.keys)} scroll wide sort={sort} onSort={setSort} onOpen={onOpen} />
 }
 
-/** The best of a group: the end that is better, or the mean where the name does not tell. */
-export function bestOf(g: RunGroup, metric: string): number | null | undefined {
+/** The best of a group: the end that is better; nothing where that is not known. */
+export function bestOf(g: RunGroup, metric: string, better: Better): number | null | undefined {
   const m = g.metrics[metric]
-  const lower = lowerIsBetter(metric)
-  return m && (m.best ?? (lower === undefined ? m.mean : lower ? m.min : m.max))
+  const lower = better(metric)
+  return m && (lower === undefined ? undefined : lower ? m.min : m.max)
 }
 
-function groupColumns(by: readonly string[], metrics: readonly string[], items: readonly RunGroup[]): Column<RunGroup>[] {
+function groupColumns(by: readonly string[], metrics: readonly string[], items: readonly RunGroup[], better: Better): Column<RunGroup>[] {
   const top = Math.max(1, ...items.map((g) => g.runs))
   return [
     ...by.map((id): Column<RunGroup> => {
@@ -45,13 +47,14 @@ function groupColumns(by: readonly string[], metrics: readonly string[], items: 
     }),
     { id: 'runs', header: 'Runs', num: true, width: 110, value: (g) => g.runs, cell: (g) => <span className="relative block text-right">{count(g.runs)}<i className="absolute right-0 -bottom-1 h-0.5 rounded-[1px] opacity-40" style={{ width: `${(g.runs / top) * 100}%`, background: 'var(--text-3)' }} /></span> },
     ...metrics.flatMap((metric): Column<RunGroup>[] => {
-      const digits = decimals(items.map((g) => bestOf(g, metric) ?? null))
+      const known = better(metric) !== undefined
+      const digits = decimals(items.map((g) => (known ? bestOf(g, metric, better) : g.metrics[metric]?.mean) ?? null))
       const span = items.flatMap((g) => { const m = g.metrics[metric]; return m && typeof m.min === 'number' && typeof m.max === 'number' ? [[m.min, m.max] as const] : [] })
       const low = Math.min(...span.map(([a]) => a))
       const high = Math.max(...span.map(([, b]) => b))
       return [
-        { id: `best:${metric}`, header: lowerIsBetter(metric) === undefined ? metric : `best ${metric}`, num: true, width: 120, value: (g) => bestOf(g, metric), cell: (g) => fixed(bestOf(g, metric), digits) },
-        { id: `mean:${metric}`, header: 'mean', title: `mean ${metric}`, num: true, width: 84, value: (g) => g.metrics[metric]?.mean, cell: (g) => <span className="text-2">{fixed(g.metrics[metric]?.mean, digits)}</span> },
+        ...(known ? [{ id: `best:${metric}`, header: `best ${metric}`, num: true, width: 120, value: (g: RunGroup) => bestOf(g, metric, better), cell: (g: RunGroup) => fixed(bestOf(g, metric, better), digits) }] : []),
+        { id: `mean:${metric}`, header: known ? 'mean' : `mean ${metric}`, title: `mean ${metric}`, num: true, width: 84, value: (g) => g.metrics[metric]?.mean, cell: (g) => <span className="text-2">{fixed(g.metrics[metric]?.mean, digits)}</span> },
         { id: `span:${metric}`, header: 'spread', title: `smallest to largest ${metric}`, width: 120, cell: (g) => <Spread m={g.metrics[metric]} low={low} high={high} /> },
       ]
     }),

@@ -3,6 +3,7 @@ import { ChevronRight } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
+import { useBetter } from '@/lib/better'
 import { num, plural } from '@/lib/format'
 import { rank } from '@/lib/search'
 import { Empty } from '@/ui/Empty'
@@ -16,13 +17,14 @@ const further = 24
 
 /** Every metric of a run, grouped by prefix: curves as charts, single values as a table. */
 export function RunCharts({ run: r, view, main, find, onFind }: { run: Run; view: CurveView; main: string | undefined; find: string; onFind: (find: string) => void }): ReactNode {
-  const keys = useMemo(() => rank(find, orderedMetrics(Object.keys(r.metrics), main), (k) => k, (k) => k), [r.metrics, main, find])
+  const better = useBetter()
+  const keys = useMemo(() => rank(find, orderedMetrics(Object.keys(r.metrics), main, better), (k) => k, (k) => k), [r.metrics, main, find, better])
   const groups = useMemo(() => byPrefix(keys), [keys])
   if (Object.keys(r.metrics).length === 0) return <section className="panel"><Empty title="No metrics" command='mlflow.log_metric("val_mae", 38.2, step=10)'>This run logged none{r.status === 'RUNNING' ? ' yet; they appear here as they come' : ''}.</Empty></section>
   return (
     <>
       {Object.keys(r.metrics).length > 6 && <div className="flex mb-3"><FilterBox value={find} placeholder="Find a metric" onChange={onFind} /></div>}
-      <div className="grid gap-4">{groups.map((g) => <Group key={g.name} name={g.name} keys={g.keys} alone={groups.length === 1} run={r} view={g.name === 'system' ? { ...view, byTime: true } : view} />)}</div>
+      <div className="grid gap-4">{groups.map((g) => <Group key={g.name} name={g.name} keys={g.keys} alone={groups.length === 1} run={r} view={g.name === 'system' ? { ...view, axis: 'time' } : view} />)}</div>
       {keys.length === 0 && <p className="text-3">No metric is called “{find}”.</p>}
     </>
   )

@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { ArrowDown, ArrowUp, ChevronDown } from 'lucide-react'
-import { memo, useEffect, useMemo, useRef, useState, type CSSProperties, type PointerEvent, type ReactNode } from 'react'
+import { ArrowDown, ArrowUp, ChevronDown, Pin } from 'lucide-react'
+import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type DragEvent, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react'
 import type { Run } from '@/lib/api/types'
 import { useKeys } from '@/lib/keys'
 import type { Sort } from '@/lib/url'
@@ -35,6 +35,7 @@ interface Props {
   onSelectAll: () => void
   onOpen: (run: Run) => void
   onWidth: (id: string, width: number | undefined) => void
+  /** A column takes the place of another; beside pinned ones it is pinned too, beside others it is not. */
   onMove: (id: string, to: string) => void
   onPin: (id: string) => void
   onHide: (id: string) => void
@@ -66,6 +67,22 @@ export function RunGrid(p: Props): ReactNode {
   const order = useMemo(() => ['name', ...columns.filter((c) => p.pinned.has(c)), ...columns.filter((c) => !p.pinned.has(c))], [columns, p.pinned])
   const looks = useMemo(() => order.map((id) => columnLook(id, rows.here, p.bar && id === `m:${p.bar.metric}` ? p.bar.better : undefined)), [order, rows.here, p.bar])
   const [drag, setDrag] = useState<{ id: string; width: number } | undefined>()
+  const carry = useCarry(order)
+  const [told, setTold] = useState('')
+  const kept = useRef<string | undefined>(undefined)
+  /** The same as dragging: the column goes one place on, and the keyboard stays with it. */
+  const step = (id: string, by: -1 | 1) => {
+    const to = order[order.indexOf(id) + by]
+    if (to === undefined || to === 'name' || id === 'name') return
+    kept.current = id
+    setTold(`${title(id)} is column ${order.indexOf(to) + 1} of ${order.length}`)
+    p.onMove(id, to)
+  }
+  useLayoutEffect(() => {
+    if (kept.current === undefined) return
+    scroller.current?.querySelector<HTMLElement>(`th[data-column="${CSS.escape(kept.current)}"] button`)?.focus()
+    kept.current = undefined
+  }, [order])
   const needed = new Map(looks.map((l) => [l.id, l.width ?? 0]))
   const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0)))
   const lefts = new Map<string, number>()
@@ -141,7 +158,7 @@ export function RunGrid(p: Props): ReactNode {
         <thead>
           <tr>
             <th className="pin" style={{ left: 0 }}><Checkbox label="Select all runs" checked={!some ? false : selected.size >= rows.total ? true : 'mixed'} onChange={() => (some ? p.onSelect(new Set()) : p.onSelectAll())} /></th>
-            {order.map((id, i) => <Head key={id} id={id} look={looks[i]!} p={p} place={places.get(id)} width={width(id)} neighbours={[order[i - 1], order[i + 1]]} onDrag={setDrag} />)}
+            {order.map((id, i) => <Head key={id} id={id} look={looks[i]!} p={p} place={places.get(id)} width={width(id)} neighbours={[order[i - 1], order[i + 1]]} carry={carry} onStep={(by) => step(id, by)} onDrag={setDrag} />)}
             <th aria-hidden="true" className="fill" />
           </tr>
         </thead>
@@ -155,8 +172,29 @@ export function RunGrid(p: Props): ReactNode {
           {rest > 0 && <tr aria-hidden="true"><td colSpan={order.length + 2} style={{ height: rest, padding: 0, border: 0 }} /></tr>}
         </tbody>
       </table>
+      <span className="sr-only" role="status">{told}</span>
     </div>
   )
+}
+
+interface Carry {
+  /** The column on its way, and the one it is over. */
+  from: string | undefined
+  over: string | undefined
+  side: (id: string) => 'left' | 'right'
+  begin: (id: string) => void
+  enter: (id: string) => void
+  end: () => void
+}
+
+/** Which column is dragged, and where it would go. */
+function useCarry(order: readonly string[]): Carry {
+  const [now, setNow] = useState<{ from?: string; over?: string }>({})
+  return {
+    from: now.from, over: now.over === now.from ? undefined : now.over,
+    side: (id) => (now.from !== undefined && order.indexOf(now.from) < order.indexOf(id) ? 'right' : 'left'),
+    begin: (from) => setNow({ from }), enter: (over) => setNow((old) => (old.over === over || old.from === undefined ? old : { ...old, over })), end: () => setNow({}),
+  }
 }
 
 type Place = { style: CSSProperties; className: string } | undefined
@@ -185,7 +223,11 @@ const Row = memo(function Row({ index, run, looks, places, selected, focused, co
   )
 })
 
-function Head({ id, look, p, place, width, neighbours: [before, after], onDrag }: { id: string; look: ColumnLook; p: Props; place: Place; width: number; neighbours: readonly [string | undefined, string | undefined]; onDrag: (drag: { id: string; width: number } | undefined) => void }) {
+const dragType = 'application/x-column'
+/** How far a key press moves the edge of a column, in pixels. */
+const step = 16
+
+function Head({ id, look, p, place, width, neighbours: [before, after], carry, onStep, onDrag }: { id: string; look: ColumnLook; p: Props; place: Place; width: number; neighbours: readonly [string | undefined, string | undefined]; carry: Carry; onStep: (by: -1 | 1) => void; onDrag: (drag: { id: string; width: number } | undefined) => void }) {
   const on = p.sort?.id === id
   const text = title(id)
   const sortable = reference(id) !== undefined
@@ -204,23 +246,36 @@ function Head({ id, look, p, place, width, neighbours: [before, after], onDrag }
       p.onWidth(id, to(m.clientX))
     }
   }
+  const resize = (by: number) => p.onWidth(id, Math.max(narrowest, Math.min(widest, Math.round(width + by))))
+  const keys = (e: KeyboardEvent) => {
+    const by = e.key === 'ArrowLeft' ? -1 : e.key === 'ArrowRight' ? 1 : 0
+    if (by === 0 || e.altKey || e.metaKey || e.shiftKey === e.ctrlKey) return
+    e.preventDefault()
+    if (e.shiftKey) onStep(by)
+    else resize(by * step)
+  }
+  const mine = (e: DragEvent) => e.dataTransfer.types.includes(dragType)
+  const held = p.pinned.has(id)
+  const target = carry.over === id && id !== 'name' ? (carry.side(id) === 'left' ? 'to-left' : 'to-right') : ''
   return (
-    <th className={`${look.num ? 'num' : ''} ${place?.className ?? ''} col`} style={place?.style} title={text} aria-sort={on ? (p.sort?.desc ? 'descending' : 'ascending') : undefined}
-      draggable={id !== 'name'} onDragStart={(e) => e.dataTransfer.setData('application/x-column', id)} onDragOver={(e) => { if (e.dataTransfer.types.includes('application/x-column')) e.preventDefault() }}
-      onDrop={(e) => { e.preventDefault(); const from = e.dataTransfer.getData('application/x-column'); if (from && id !== 'name') p.onMove(from, id) }}>
-      <span className={`flex items-center min-w-0 ${look.num ? 'justify-end' : ''}`}>
-        {sortable ? <button type="button" className="min-w-0" onClick={() => p.onSort(next)}><span className="clip">{text}</span>{on && (p.sort?.desc ? <ArrowDown size={12} className="flex-none" /> : <ArrowUp size={12} className="flex-none" />)}</button> : <span className="clip">{text}</span>}
+    <th data-column={id} className={`${look.num ? 'num' : ''} ${place?.className ?? ''} col ${carry.from === id ? 'drag' : ''} ${target}`} style={place?.style} title={text} aria-sort={on ? (p.sort?.desc ? 'descending' : 'ascending') : undefined}
+      draggable={id !== 'name'} onDragStart={(e) => { e.dataTransfer.setData(dragType, id); e.dataTransfer.effectAllowed = 'move'; carry.begin(id) }} onDragEnd={carry.end}
+      onDragOver={(e) => { if (mine(e) && id !== 'name') { e.preventDefault(); carry.enter(id) } }}
+      onDrop={(e) => { e.preventDefault(); const from = e.dataTransfer.getData(dragType); carry.end(); if (from && id !== 'name') p.onMove(from, id) }}>
+      <span className={`flex items-center min-w-0 ${look.num ? 'justify-end' : ''}`} onKeyDown={keys}>
+        {held && <Pin size={10} className="held" aria-label="pinned" />}
+        {sortable ? <button type="button" className="min-w-0" aria-keyshortcuts="Shift+ArrowLeft Shift+ArrowRight Control+ArrowLeft Control+ArrowRight" onClick={() => p.onSort(next)}><span className="clip">{text}</span>{on && (p.sort?.desc ? <ArrowDown size={12} className="flex-none" /> : <ArrowUp size={12} className="flex-none" />)}</button> : <span className="clip">{text}</span>}
         <Menu align="end" label={`Column ${text}`} trigger={<button type="button" className="more" aria-label={`Column ${text}: menu`}><ChevronDown size={12} /></button>}>
           {sortable && <><MenuItem icon={<ArrowUp size={14} />} onSelect={() => p.onSort({ id, desc: false })}>Smallest first</MenuItem><MenuItem icon={<ArrowDown size={14} />} onSelect={() => p.onSort({ id, desc: true })}>Largest first</MenuItem></>}
           {c?.kind === 'metric' && <><MenuLine /><MenuLabel>Value of each run</MenuLabel>{([[undefined, 'Last'], ['min', 'Smallest'], ['max', 'Largest'], ['best', 'Best']] as const).map(([a, word]) => <MenuChoice key={word} checked={c.aggregate === a} onSelect={() => p.onAggregate(id, a)}>{word}</MenuChoice>)}</>}
           {(c?.kind === 'param' || c?.kind === 'tag') && <><MenuLine /><MenuItem onSelect={() => p.onGroup(id)}>Group by {text}</MenuItem></>}
-          {id !== 'name' && <><MenuLine /><MenuItem onSelect={() => p.onPin(id)}>{p.pinned.has(id) ? 'Let it scroll' : 'Pin to the left'}</MenuItem>
-            {before && before !== 'name' && <MenuItem onSelect={() => p.onMove(id, before)}>Move left</MenuItem>}{after && <MenuItem onSelect={() => p.onMove(id, after)}>Move right</MenuItem>}
+          {id !== 'name' && <><MenuLine /><MenuItem icon={<Pin size={14} />} onSelect={() => p.onPin(id)}>{held ? 'Let it scroll' : 'Pin to the left'}</MenuItem>
+            {before && before !== 'name' && <MenuItem hint={<kbd>⇧ ←</kbd>} onSelect={() => p.onMove(id, before)}>Move left</MenuItem>}{after && <MenuItem hint={<kbd>⇧ →</kbd>} onSelect={() => p.onMove(id, after)}>Move right</MenuItem>}
             <MenuItem onSelect={() => p.onHide(id)}>Hide</MenuItem></>}
-          <MenuLine /><MenuItem onSelect={() => p.onWidth(id, Math.min(widest, width + 40))}>Wider</MenuItem><MenuItem onSelect={() => p.onWidth(id, Math.max(narrowest, width - 40))}>Narrower</MenuItem>
+          <MenuLine /><MenuItem hint={<kbd>Ctrl →</kbd>} onSelect={() => resize(40)}>Wider</MenuItem><MenuItem hint={<kbd>Ctrl ←</kbd>} onSelect={() => resize(-40)}>Narrower</MenuItem>{p.widths[id] !== undefined && <MenuItem onSelect={() => p.onWidth(id, undefined)}>Usual width</MenuItem>}
         </Menu>
       </span>
-      <i className="grip" role="presentation" onPointerDown={pull} onDoubleClick={() => p.onWidth(id, undefined)} draggable onDragStart={(e) => { e.preventDefault(); e.stopPropagation() }} />
+      <i className="grip" role="presentation" data-grip={id} onPointerDown={pull} onDoubleClick={() => p.onWidth(id, undefined)} draggable onDragStart={(e) => { e.preventDefault(); e.stopPropagation() }} />
     </th>
   )
 }

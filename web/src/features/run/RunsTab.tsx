@@ -1,14 +1,16 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { ChartLine, Download, Group, MoreHorizontal, X } from 'lucide-react'
 import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
-import { csv } from '@/charts/maths'
+import { seriesStyle } from '@/charts/maths'
+import { http } from '@/lib/api/http'
 import { loadCurves } from '@/lib/api/histories'
 import type { Experiment, Run } from '@/lib/api/types'
 import { cli } from '@/lib/cli'
-import { count, ms, plural } from '@/lib/format'
+import { betterWords, useBetter } from '@/lib/better'
+import { bytes, count, ms, plural } from '@/lib/format'
 import { href } from '@/lib/href'
-import { lowerIsBetter, mainMetric } from '@/lib/metrics'
-import { saveText } from '@/lib/save'
+import { isEpoch, lowerIsBetter, mainMetric } from '@/lib/metrics'
+import { saveBlob } from '@/lib/save'
 import { parseSort, sortText } from '@/lib/url'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorBox } from '@/ui/ErrorBox'
@@ -18,20 +20,21 @@ import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine, MenuToggle } from '@/u
 import { toast } from '@/ui/toasts'
 import { Bulk } from './Bulk'
 import { ColumnChooser } from './ColumnChooser'
-import { differing, moved, narrowed, parseColumn, quoted, reference, title, usualColumns, valueOf, type Keys } from './columns'
+import { comparable, differing, moved, narrowed, parseColumn, quoted, title, usualColumns, type Keys } from './columns'
+import { chartGroups, GroupChart, groupName } from './GroupChart'
 import { Groups } from './Groups'
-import { CurveControls, MetricChart, runColors, type CurveView } from './MetricChart'
+import { CurveControls, curveSearch, curveView, MetricChart, runColors } from './MetricChart'
 import { RunDrawer } from './RunDrawer'
 import { RunGrid, type Density } from './RunGrid'
-import { allRows, mostPerPage, refusal, runQueries, useRuns, type RunsQuery } from './source'
+import { exportRuns, firstIds, mostPerPage, refusal, runQueries, useRuns, type RunsQuery } from './source'
 import { readView, viewOf, type ViewQuery } from './view'
 import { Views } from './Views'
+import { parseWidths, withWidth } from './widths'
 
 const mostCurves = 8
 const contextCurves = 10
 /** More selected runs than an address should hold are kept by the page alone. */
 const mostInAddress = 40
-const mostDownload = 100_000
 
 export interface RunsSearch extends ViewQuery {
   runs?: readonly string[] | undefined
@@ -52,15 +55,18 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   const query = useMemo<RunsQuery>(() => ({ experiment: e.id, filter: search.filter ?? '', order: parseSort(search.sort), columns: search.cols && withMetric(search.cols, search.metric) }), [e.id, search.filter, search.sort, search.cols, search.metric])
   const rows = useRuns(query)
   const keys = useExperimentKeys(e.id, rows.first)
-  const metric = search.metric ?? mainMetric(keys.metrics)
-  const lower = metric ? lowerIsBetter(metric) : undefined
+  const better = useBetter()
+  const metric = search.metric ?? mainMetric(keys.metrics, better)
+  const lower = metric ? better(metric) : undefined
   const winner = useQuery({ ...runQueries.best(query, metric ?? '', lower ?? true), enabled: metric !== undefined && lower !== undefined && rows.total > 0 && refusal(rows.error) === undefined }).data ?? undefined
   const [selected, select] = useSelection(search.runs, (runs) => set({ runs }))
-  const widths = useWidths(e.id)
+  const widths = useMemo(() => parseWidths(search.wide), [search.wide])
   const sample = rows.first?.items
-  const usual = useMemo(() => usualColumns(keys, metric, sample ?? []), [keys, metric, sample])
+  const usual = useMemo(() => usualColumns(keys, metric, sample ?? [], better), [keys, metric, sample, better])
   const chosen = search.cols ?? withCurve(usual, metric)
-  const columns = useMemo(() => (search.diff ? differing(chosen, rows.here) : [...chosen]).filter((id) => parseColumn(id) !== undefined && id !== 'name'), [chosen, search.diff, rows.here])
+  const asked = useMemo(() => (search.diff ? [...new Set(chosen.flatMap((id) => comparable(id) ?? []))].sort() : []), [chosen, search.diff])
+  const varied = useQuery(runQueries.varied(query, asked)).data
+  const columns = useMemo(() => (search.diff && varied && varied.runs > 1 ? differing(chosen, varied.columns) : [...chosen]).filter((id) => parseColumn(id) !== undefined && id !== 'name'), [chosen, search.diff, varied])
   const pinned = useMemo(() => new Set(search.pin ?? []), [search.pin])
   const density: Density = search.rows ?? 'usual'
   const chart = useChartRuns(rows.here, selected, search.runs, metric, winner)
@@ -69,11 +75,19 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   const filterError = refusal(rows.error)
   const grouped = (search.group?.length ?? 0) > 0
   const setColumns = (cols: string[] | undefined) => set({ cols })
+  const groups = useQuery({ ...runQueries.groups(query, search.group ?? [], metric ? [metric] : []), enabled: grouped && metric !== undefined }).data?.items
+  const move = (id: string, to: string) => {
+    const pins = new Set(pinned)
+    if (pins.has(to)) pins.add(id)
+    else pins.delete(id)
+    const pin = moved([...new Set([...(search.pin ?? []), ...pins])].filter((c) => pins.has(c)), id, to)
+    set({ cols: moved(arranged(chosen, pinned), id, to), pin: pin.length > 0 ? pin : undefined })
+  }
   const compare = () => go(href.compare([...selected].slice(0, 20)))
   const selectAll = async () => {
-    const { runs, total } = await allRows({ ...query, columns: [] }, mostPerPage)
-    select(new Set(runs.map((r) => r.id)))
-    if (total > runs.length) toast({ kind: 'info', text: `Selected the first ${count(runs.length)} of ${plural(total, 'run')}; a filter makes them fewer` })
+    const { ids, total } = await firstIds(query, mostPerPage)
+    select(new Set(ids))
+    if (total > ids.length) toast({ kind: 'info', text: `Selected the first ${count(ids.length)} of ${plural(total, 'run')}; a filter makes them fewer` })
   }
   const suggestions = useSuggestions(keys)
   const onVisible = useCallback((runs: readonly Run[]) => setVisible(runs), [])
@@ -86,20 +100,21 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
           <Views experiment={e.id} current={search.view} query={viewOf(search)} onOpen={(v) => set(v ? { ...readView(v.query), view: v.id } : { ...readView({}), view: undefined })} />
           <GroupMenu keys={keys} by={search.group ?? []} onChange={(group) => set({ group: group.length > 0 ? group : undefined })} />
           <ColumnChooser keys={keys} main={metric} columns={chosen} onChange={setColumns} onlyDiffering={search.diff ?? false} onOnlyDiffering={(diff) => set({ diff: diff || undefined })} />
-          <More density={density} chart={search.chart !== 'off'} set={set} onDownload={() => void download(e, query, columns)} />
+          <More density={density} chart={search.chart !== 'off'} set={set} total={rows.total} onDownload={() => void download(`${e.name}-runs.csv`, () => exportRuns({ query }, columns))} />
         </div>
         {filterError && <p className="text-bad text-sm px-6 pb-2" role="alert">{filterError.message}{filterError.hint && ` ${filterError.hint}`}</p>}
-        {metric && !empty && !grouped && (
+        {metric && !empty && (
           <div className="px-6 pb-1">
-            <div className="relative z-3 flex items-center h-7 gap-2 text-sm">
+            <div className="relative z-3 flex flex-wrap items-center min-h-7 gap-x-2 gap-y-1 text-sm">
               <b aria-live="polite">{plural(rows.total, 'run')}</b>{rows.took !== undefined && <span className="text-3">in {ms(rows.took)}</span>}
-              <MetricMenu keys={keys.metrics} value={metric} onChange={(m) => set({ metric: m })} /><span className="text-3 not-sheet">{lower === undefined ? '' : lower ? 'lower is better' : 'higher is better'}</span>
+              <MetricMenu experiment={e} keys={keys.metrics} value={metric} onChange={(m) => set({ metric: m })} /><span className="text-3 not-sheet">{betterWords(lower)}</span>
               <span className="flex-1" />
-              {search.chart !== 'off' && <CurveControls view={curveView(search)} onChange={(v) => set({ smooth: v.smooth || undefined, x: v.byTime ? 'time' : undefined, log: v.log || undefined })} />}
+              {search.chart !== 'off' && <CurveControls view={curveView(search)} epochs={keys.metrics.some(isEpoch)} onChange={(v) => set(curveSearch(v))} />}
               <button type="button" className="btn ghost icon s" aria-label={search.chart === 'off' ? 'Show the chart' : 'Hide the chart'} title={search.chart === 'off' ? 'Show the chart' : 'Hide the chart'} onClick={() => set({ chart: search.chart === 'off' ? undefined : 'off' })}>{search.chart === 'off' ? <ChartLine size={14} /> : <X size={14} />}</button>
             </div>
             {search.chart !== 'off' && (
-              <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-3">
+              grouped ? <div><GroupChart query={query} metric={metric} groups={groups ?? []} view={curveView(search)} height={172} /><div className="legend pb-2" role="group" aria-label="Groups">{(groups ?? []).slice(0, chartGroups).map((g, i) => <span key={JSON.stringify(g.keys)}><i className="sw" style={{ background: seriesStyle(i).color }} />{groupName(g)}<span className="text-3">{count(g.runs)}</span></span>)}</div></div>
+              : <div className="grid sheet:grid-cols-[minmax(0,1fr)_auto] gap-3">
                 <div className="untitled"><MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={172} /></div>
                 <div className="not-sheet flex flex-col justify-end pb-6 gap-0.5 text-xs text-2 w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
               </div>
@@ -107,24 +122,26 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
           </div>
         )}
         {grouped && <GroupLine by={search.group ?? []} onClear={() => set({ group: undefined })} />}
+        {search.diff && !grouped && varied && varied.runs > 1 && chosen.length > columns.length && <p className="px-6 pb-2 text-sm text-2" role="status">{plural(chosen.length - columns.length, 'column')} {chosen.length - columns.length === 1 ? 'is' : 'are'} hidden: the same in all {plural(varied.runs, 'run')}. <button type="button" className="link" onClick={() => set({ diff: undefined })}>Show all columns</button></p>}
         <div className={`flex-1 min-h-0 flex flex-col border-t border-border bg-raised ${rows.stale ? 'stale' : ''}`}>
           {rows.pending ? <Skeleton rows={10} /> : rows.error && !filterError && empty ? <div className="p-3.5"><ErrorBox error={rows.error} title="Can't read the runs" onRetry={rows.retry} /></div>
             : empty ? (search.filter ? <Empty title="No run fits the filter">Change it, or <button type="button" className="link" onClick={() => set({ filter: undefined })}>show all runs</button>.</Empty>
               : <Empty title="No runs yet" command={`${cli.mlflow()}\nexport MLFLOW_EXPERIMENT_NAME='${e.name.replaceAll("'", "'\\''")}'`}>Point your MLflow code here and the first run appears by itself.</Empty>)
               : grouped ? <Groups query={query} by={search.group ?? []} columns={chosen} main={metric} onOpen={(g) => set({ group: undefined, filter: narrowed(search.filter, g.keys) })} />
-                : <RunGrid label={`Runs of ${e.name}`} rows={rows} columns={columns} pinned={pinned} widths={widths.all} density={density} sort={sort} selected={selected} colors={chart.colors} focused={search.run} best={winner?.id}
+                : <RunGrid label={`Runs of ${e.name}`} rows={rows} columns={columns} pinned={pinned} widths={widths} density={density} sort={sort} selected={selected} colors={chart.colors} focused={search.run} best={winner?.id}
                   bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll()} onOpen={(r) => set({ run: r.id })}
-                  onWidth={widths.set} onMove={(id, to) => setColumns(moved(columns, id, to))} onPin={(id) => set({ pin: toggled(search.pin, id) })} onHide={(id) => setColumns(chosen.filter((c) => c !== id))}
+                  onWidth={(id, w) => set({ wide: withWidth(search.wide, id, w) })} onMove={move} onPin={(id) => set({ pin: toggled(search.pin, id) })} onHide={(id) => setColumns(chosen.filter((c) => c !== id))}
                   onAggregate={(id, a) => { const c = parseColumn(id); if (c?.kind === 'metric') setColumns([...new Set(chosen.map((x) => (x === id ? `${a ?? 'm'}:${c.key}` : x)))]) }} onGroup={(id) => set({ group: [id] })} onVisible={onVisible} />}
         </div>
-        {selected.size > 0 && !grouped && <Bulk experiment={e.id} selected={selected} tags={keys.tags} onCompare={compare} onClear={() => select(new Set())} onExport={() => saveText(`${e.name}-selected.csv`, runsCsv(rows.here.filter((r) => selected.has(r.id)), columns), 'text/csv')} />}
+        {selected.size > 0 && !grouped && <Bulk experiment={e.id} selected={selected} tags={keys.tags} onCompare={compare} onClear={() => select(new Set())} onExport={() => void download(`${e.name}-selected.csv`, () => exportRuns({ runs: [...selected] }, columns))} />}
       </div>
       {search.run && <RunDrawer key={search.run} id={search.run} winner={winner && winner.id !== search.run ? winner : undefined} metric={metric} color={chart.colors.get(search.run)} onClose={() => set({ run: undefined })} />}
     </div>
   )
 }
 
-const curveView = (s: RunsSearch): CurveView => ({ smooth: s.smooth ?? 0, byTime: s.x === 'time', log: s.log ?? false })
+/** Columns as the table shows them: the pinned ones first. */
+const arranged = (columns: readonly string[], pinned: ReadonlySet<string>): string[] => [...columns.filter((c) => pinned.has(c)), ...columns.filter((c) => !pinned.has(c))]
 const toggled = (list: readonly string[] | undefined, id: string): string[] | undefined => {
   const next = list?.includes(id) ? list.filter((x) => x !== id) : [...(list ?? []), id]
   return next.length > 0 ? next : undefined
@@ -162,31 +179,6 @@ function useSelection(inAddress: readonly string[] | undefined, put: (runs: stri
     put(list.length > 0 && list.length <= mostInAddress ? list : undefined)
   }
   return [selected, select]
-}
-
-/** Widths belong to the screen and stay with the browser. */
-function useWidths(experiment: string): { all: Record<string, number>; set: (id: string, width: number | undefined) => void } {
-  const name = `modelyard.widths.${experiment}`
-  const [all, setAll] = useState<Record<string, number>>(() => {
-    try {
-      const kept: unknown = JSON.parse(localStorage.getItem(name) ?? '{}')
-      return typeof kept === 'object' && kept !== null ? Object.fromEntries(Object.entries(kept).filter((x): x is [string, number] => typeof x[1] === 'number' && x[1] >= 40 && x[1] <= 1000)) : {}
-    } catch {
-      return {}
-    }
-  })
-  return {
-    all,
-    set: (id, width) => {
-      const next = Object.fromEntries([...Object.entries(all).filter(([k]) => k !== id), ...(width === undefined ? [] : [[id, width] as const])])
-      setAll(next)
-      try {
-        localStorage.setItem(name, JSON.stringify(next))
-      } catch {
-        // Private windows keep nothing; the widths last as long as the page.
-      }
-    },
-  }
 }
 
 /** Which runs the chart draws: those chosen, or the first ones; some more behind them in grey. */
@@ -232,11 +224,22 @@ function useCurves(metric: string | undefined, visible: readonly Run[]): Readonl
 
 const none: ReadonlyMap<string, readonly (number | null)[]> = new Map()
 
-function MetricMenu({ keys, value, onChange }: { keys: readonly string[]; value: string; onChange: (key: string) => void }) {
+function MetricMenu({ experiment: e, keys, value, onChange }: { experiment: Experiment; keys: readonly string[]; value: string; onChange: (key: string) => void }) {
+  const client = useQueryClient()
+  const declared = e.best?.[value]
+  const byName = lowerIsBetter(value)
+  const declare = async (best: 'min' | 'max' | '') => {
+    client.setQueryData(['experiments', e.id], await http.patch<Experiment>(`/api/v1/experiments/${encodeURIComponent(e.id)}`, { body: { best: { [value]: best } } }))
+    await client.invalidateQueries({ queryKey: ['runs'] })
+  }
+  const failed = (error: unknown) => toast({ kind: 'bad', text: error instanceof Error ? error.message : String(error) })
+  const choice = (best: 'min' | 'max' | '', words: string) => <MenuChoice checked={(declared ?? '') === best} onSelect={() => void declare(best).catch(failed)}>{words}</MenuChoice>
   return (
     <Menu align="start" label="Metric" trigger={<button type="button" className="btn s ghost strong !text-1">{value} ▾</button>}>
       <MenuLabel>Metric of chart, bars and best</MenuLabel>
       <div className="max-h-72 overflow-auto">{keys.map((k) => <MenuChoice key={k} checked={k === value} onSelect={() => onChange(k)}>{k}</MenuChoice>)}</div>
+      <MenuLine /><MenuLabel>Better is, for everybody who opens this experiment</MenuLabel>
+      {choice('', `as the name says: ${byName === undefined ? 'nothing' : byName ? 'lower' : 'higher'}`)}{choice('min', 'lower')}{choice('max', 'higher')}
     </Menu>
   )
 }
@@ -262,29 +265,23 @@ function GroupLine({ by, onClear }: { by: readonly string[]; onClear: () => void
 
 const densities: readonly { value: Density; label: string }[] = [{ value: 'dense', label: 'Dense rows' }, { value: 'usual', label: 'Usual rows' }, { value: 'roomy', label: 'Roomy rows' }]
 
-function More({ density, chart, set, onDownload }: { density: Density; chart: boolean; set: Props['set']; onDownload: () => void }) {
+function More({ density, chart, set, total, onDownload }: { density: Density; chart: boolean; set: Props['set']; total: number; onDownload: () => void }) {
   return (
     <Menu label="More" trigger={<button type="button" className="btn icon !h-8 !w-8" aria-label="More"><MoreHorizontal size={14} /></button>}>
       {densities.map((d) => <MenuChoice key={d.value} checked={d.value === density} onSelect={() => set({ rows: d.value === 'usual' ? undefined : d.value })}>{d.label}</MenuChoice>)}
       <MenuLine /><MenuToggle checked={chart} onChange={(on) => set({ chart: on ? undefined : 'off' })}>Chart above the table</MenuToggle>
-      <MenuLine /><MenuItem icon={<Download size={14} />} onSelect={onDownload}>Download this view as CSV</MenuItem>
+      <MenuLine /><MenuItem icon={<Download size={14} />} disabled={total === 0} onSelect={onDownload}>{total === 1 ? 'Download the run as CSV' : `Download all ${plural(total, 'run')} as CSV`}</MenuItem>
     </Menu>
   )
 }
 
-/** Text for a spreadsheet: one row a run, the columns of the view. */
-export function runsCsv(runs: readonly Run[], columns: readonly string[]): string {
-  const shown = columns.filter((id) => id !== 'curve' && id !== 'id')
-  return csv(['run_id', 'name', ...shown.map((id) => { const c = parseColumn(id); return c?.kind === 'attribute' ? id : (reference(id) ?? id).replaceAll('`', '') })], runs.map((r) => [r.id, r.name, ...shown.map((id) => valueOf(r, id) ?? null)]))
-}
-
-async function download(e: Experiment, query: RunsQuery, columns: readonly string[]): Promise<void> {
+/** A file of the server, in the columns of the view: every run that fits, however many there are. */
+async function download(name: string, read: () => Promise<Blob>): Promise<void> {
   try {
-    const { runs, total } = await allRows({ ...query, columns }, mostDownload)
-    saveText(`${e.name}-runs.csv`, runsCsv(runs, columns), 'text/csv')
-    toast({ kind: 'ok', text: total > runs.length ? `Downloaded the first ${count(runs.length)} of ${plural(total, 'run')}` : `Downloaded ${plural(runs.length, 'run')}` })
+    const file = await read()
+    saveBlob(name, file)
+    toast({ kind: 'ok', text: `Downloaded ${name}, ${bytes(file.size)}` })
   } catch (error) {
     toast({ kind: 'bad', text: `Not downloaded: ${error instanceof Error ? error.message : String(error)}` })
   }
 }
-

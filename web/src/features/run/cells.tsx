@@ -52,7 +52,7 @@ export function Cell({ look: l, run: r, curve, color, best }: { look: ColumnLook
   const c = parseColumn(l.id)
   if (c?.kind === 'metric') {
     const v = valueOf(r, l.id)
-    if (typeof v !== 'number') return v === null || v === undefined ? null : String(v)
+    if (typeof v !== 'number') return v === null || v === undefined ? null : <span className="text-2" title="not finite">{num(Number(v))}</span>
     const text = Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-4) ? num(v) : fixed(v, l.digits)
     if (!l.bar || !Number.isFinite(v)) return text
     return <span className="relative block text-right">{text}<i className="absolute left-0 -bottom-0.5 h-0.5 rounded-[1px] opacity-50" style={{ width: `${l.bar(v) * 100}%`, background: 'var(--c1)' }} /></span>

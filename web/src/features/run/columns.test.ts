@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Run } from '@/lib/api/types'
-import { differing, moved, narrowed, orderedMetrics, parseColumn, reference, title, usualColumns, valueOf, wanted } from './columns'
+import { differing, exported, moved, narrowed, orderedMetrics, parseColumn, reference, title, usualColumns, valueOf, wanted } from './columns'
+import { parseWidths, withWidth } from './widths'
 
 const run = (over: Partial<Run>): Run => ({ id: 'a', experiment_id: '1', name: 'n', status: 'FINISHED', lifecycle: 'active', start_time: '2026-01-01T00:00:00Z', metrics: {}, params: {}, tags: {}, ...over })
 
@@ -33,8 +34,16 @@ describe('columns', () => {
     expect(orderedMetrics(['system/a', 'z', 'acc', 'loss'], 'loss')).toEqual(['loss', 'acc', 'z', 'system/a'])
   })
   it('are left out when all runs agree', () => {
-    expect(differing(['p:a', 'p:b', 'm:x'], [run({ params: { a: '1', b: '1' } }), run({ params: { a: '1', b: '2' }, metrics: { x: 1 } })])).toEqual(['p:b', 'm:x'])
-    expect(differing(['p:a'], [run({})])).toEqual(['p:a'])
+    expect(differing(['p:a', 'p:b', 'm:x', 'curve', 'data', 'user'], ['params.b', 'metrics.x', 'datasets.name'])).toEqual(['p:b', 'm:x', 'curve', 'data'])
+  })
+  it('are named in a file as the server names them', () => {
+    expect(['name', 'took', 'm:a b', 'min:loss', 'p:d', 't:team', 'curve', 'data'].map(exported)).toEqual(['attributes.run_name', 'attributes.duration_s', 'metrics.`a b`', 'min(metrics.loss)', 'params.d', 'tags.team', undefined, 'attributes.datasets'])
+  })
+  it('have widths that survive the address', () => {
+    const list = withWidth(withWidth(undefined, 'm:val=ue', 140.4), 'name', 9999)
+    expect(list).toEqual(['m:val=ue=140', 'name=640'])
+    expect(parseWidths([...(list ?? []), 'm:x=abc', '=5', 'nonsense', 'p:y=1'])).toEqual({ 'm:val=ue': 140, name: 640 })
+    expect(withWidth(['name=300'], 'name', undefined)).toBeUndefined()
   })
   it('move to the place of another', () => {
     expect(moved(['a', 'b', 'c', 'd'], 'a', 'c')).toEqual(['b', 'c', 'a', 'd'])

@@ -1,7 +1,7 @@
 // The columns of a runs table: what an id stands for, how the server sorts by it, and which ones a new visitor sees.
 // Ids are short, for they are in the address: "name", "m:val_mae", "min:val_mae", "p:depth", "t:team".
 import type { Run } from '@/lib/api/types'
-import { lowerIsBetter } from '@/lib/metrics'
+import { isEpoch, lowerIsBetter, type Better } from '@/lib/metrics'
 
 export type Aggregate = 'min' | 'max' | 'best'
 export const attributes = ['name', 'started', 'took', 'status', 'user', 'source', 'commit', 'data', 'models', 'id'] as const
@@ -97,8 +97,8 @@ export interface Keys {
 const own = (key: string) => !key.startsWith('system/')
 
 /** Metrics in the order a reader looks for them: the main one, its like, then the rest by name, figures of the machine last. */
-export function orderedMetrics(keys: readonly string[], main: string | undefined): string[] {
-  const rank = (k: string) => (k === main ? 0 : own(k) ? (lowerIsBetter(k) === undefined ? 2 : 1) : 3)
+export function orderedMetrics(keys: readonly string[], main: string | undefined, better: Better = lowerIsBetter): string[] {
+  const rank = (k: string) => (k === main ? 0 : own(k) ? (better(k) === undefined ? (isEpoch(k) ? 3 : 2) : 1) : 4)
   return [...keys].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, 'en', { numeric: true }))
 }
 
@@ -106,8 +106,8 @@ export function orderedMetrics(keys: readonly string[], main: string | undefined
  * What a new visitor sees: when, how long, the main metric two more metrics, and the parameters that differ among the
  * runs at hand (numbers before words), at most nine in all.
  */
-export function usualColumns(keys: Keys, main: string | undefined, sample: readonly Run[]): string[] {
-  const metrics = orderedMetrics(keys.metrics, main).filter(own).slice(0, 3)
+export function usualColumns(keys: Keys, main: string | undefined, sample: readonly Run[], better: Better = lowerIsBetter): string[] {
+  const metrics = orderedMetrics(keys.metrics, main, better).filter(own).slice(0, 3)
   const values = (k: string) => sample.flatMap((r) => (r.params[k] === undefined ? [] : [r.params[k]]))
   const numeric = (k: string) => values(k).some((v) => v !== '' && Number.isFinite(Number(v)))
   const varied = keys.params.filter((k) => sample.length === 0 || new Set(values(k)).size > 1)
@@ -116,13 +116,24 @@ export function usualColumns(keys: Keys, main: string | undefined, sample: reado
   return ['started', 'took', ...metrics.map((k) => `m:${k}`), ...params.map((k) => `p:${k}`), ...data]
 }
 
-/** The columns whose values are not all the same in these runs; the name stays. */
-export function differing(columns: readonly string[], runs: readonly Run[]): string[] {
-  if (runs.length < 2) return [...columns]
-  return columns.filter((id) => {
-    const first = valueOf(runs[0]!, id) ?? null
-    return id === 'curve' || runs.some((r) => (valueOf(r, id) ?? null) !== first)
-  })
+/** A column for asking in which of them runs differ; undefined for those that the server can't compare. */
+export function comparable(id: string): string | undefined {
+  return id === 'data' ? 'datasets.name' : id === 'name' ? undefined : reference(id)
+}
+
+/** The columns whose values are not all the same, as the server told; what it can't compare stays. */
+export function differing(columns: readonly string[], varied: readonly string[]): string[] {
+  const differ = new Set(varied)
+  return columns.filter((id) => { const c = comparable(id); return c === undefined || differ.has(c) })
+}
+
+const exportNames: Partial<Record<Attribute, string>> = { name: 'run_name', started: 'start_time', took: 'duration_s', status: 'status', user: 'user_id', source: 'source', commit: 'commit', data: 'datasets', models: 'models', id: 'run_id' }
+
+/** A column as the server writes it into a file; undefined for pictures. */
+export function exported(id: string): string | undefined {
+  const c = parseColumn(id)
+  if (c?.kind !== 'attribute') return reference(id)
+  return exportNames[c.name] && `attributes.${exportNames[c.name]}`
 }
 
 /** The width a column has before anybody changes it, in pixels. */

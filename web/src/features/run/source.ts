@@ -1,9 +1,9 @@
 // Where the rows of a runs table come from: pages by position, read as they come into view, whatever the number of runs.
-import { queryOptions, useQueries, type QueryClient } from '@tanstack/react-query'
+import { keepPreviousData, queryOptions, useQueries, type QueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { ApiError, http } from '@/lib/api/http'
 import type { Run, RunGroup, RunKeys, RunSearch } from '@/lib/api/types'
-import { parseColumn, reference, wanted } from './columns'
+import { exported, parseColumn, reference, wanted } from './columns'
 
 export interface RunsQuery {
   experiment: string
@@ -16,6 +16,9 @@ export interface RunsQuery {
 
 export const pageSize = 100
 export const mostPerPage = 1000
+const mostVaried = 500
+/** The server tags so many runs at once, all or none. */
+export const mostTagged = 1000
 
 /** The body of a search, as the server takes it. */
 export function searchBody(query: RunsQuery, extra: readonly string[] = []): Record<string, unknown> {
@@ -104,20 +107,10 @@ export function useRuns(query: RunsQuery): Rows {
   }
 }
 
-/** Every row of a search up to `most`, page by page; `tell` hears how far it is. */
-export async function allRows(query: RunsQuery, most: number, tell: (done: number, total: number) => void = () => {}, signal?: AbortSignal): Promise<{ runs: Run[]; total: number }> {
-  const body = searchBody(query)
-  const runs: Run[] = []
-  let token = ''
-  let total = 0
-  do {
-    const answer: RunSearch = await post('/runs/search', { ...body, page_size: Math.min(mostPerPage, most - runs.length), ...(token ? { page_token: token } : { count_total: true }) }, signal)
-    runs.push(...answer.items)
-    total = Math.max(total, answer.total ?? 0, runs.length)
-    token = answer.next_page_token ?? ''
-    tell(runs.length, total)
-  } while (token !== '' && runs.length < most)
-  return { runs, total }
+/** The ids of the first runs of a search, and how many it has. */
+export async function firstIds(query: RunsQuery, most: number): Promise<{ ids: string[]; total: number }> {
+  const answer: RunSearch = await post('/runs/search', { ...searchBody({ ...query, columns: [] }), page_size: Math.min(mostPerPage, most), count_total: true })
+  return { ids: answer.items.map((r) => r.id), total: answer.total ?? answer.items.length }
 }
 
 export const runQueries = {
@@ -131,6 +124,16 @@ export const runQueries = {
       const run = answer.items[0]
       return run && Number.isFinite(run.metrics[metric] ?? NaN) ? run : null
     },
+  }),
+  /** The newest runs of a search that have a metric, with their metrics alone. */
+  some: (query: RunsQuery, metric: string, most: number) => queryOptions({
+    queryKey: ['runs', 'some', query.experiment, query.filter, metric, most], staleTime: 15_000, placeholderData: keepPreviousData,
+    queryFn: ({ signal }) => post<RunSearch>('/runs/search', { experiment_ids: [query.experiment], filter: query.filter, page_size: most }, signal),
+  }),
+  /** Which of these columns differ among all runs of a search. */
+  varied: (query: RunsQuery, columns: readonly string[]) => queryOptions({
+    queryKey: ['runs', 'varied', query.experiment, query.filter, columns], staleTime: 5_000, placeholderData: keepPreviousData, enabled: columns.length > 0,
+    queryFn: ({ signal }) => post<{ columns: string[]; runs: number }>('/runs/varied', { experiment_ids: [query.experiment], filter: query.filter, columns: columns.slice(0, mostVaried) }, signal),
   }),
   running: (experiment: string) => queryOptions({
     queryKey: ['runs', 'running', experiment],
@@ -157,8 +160,16 @@ export const bulk = {
   remove: (ids: readonly string[]) => many('/runs/delete', ids),
   restore: (ids: readonly string[]) => many('/runs/restore', ids),
   move: (ids: readonly string[], experiment: string) => many('/runs/move', ids, { experiment_id: experiment }),
-  tag: (ids: readonly string[], key: string, value: string) => many('/runs/tags', ids, { set: { [key]: value } }),
-  untag: (ids: readonly string[], key: string) => many('/runs/tags', ids, { remove: [key] }),
+  // One request, so that all are tagged or none.
+  tag: (ids: readonly string[], key: string, value: string) => post('/runs/tags', { run_ids: ids, set: { [key]: value } }),
+  untag: (ids: readonly string[], key: string) => post('/runs/tags', { run_ids: ids, remove: [key] }),
+}
+
+/** A file with all runs of a search, or with those that are named; the server writes it row by row. */
+export async function exportRuns(what: { query: RunsQuery } | { runs: readonly string[] }, columns: readonly string[]): Promise<Blob> {
+  const of = 'query' in what ? (({ experiment_ids, filter, order_by }) => ({ experiment_ids, filter, order_by }))(searchBody(what.query)) : { run_ids: what.runs }
+  const response = await http.rawPost('/api/v1/runs/export', { body: { ...of, columns: [...new Set(['attributes.run_id', 'attributes.run_name', ...columns.flatMap((id) => exported(id) ?? [])])] } })
+  return response.blob()
 }
 
 /** After a change by hand: the tables read again at once, without waiting for the event. */

@@ -10,12 +10,14 @@ export interface ViewQuery {
   rows?: 'dense' | 'roomy' | undefined
   metric?: string | undefined
   smooth?: number | undefined
-  x?: 'time' | undefined
+  x?: 'time' | 'epoch' | undefined
   log?: boolean | undefined
   chart?: 'off' | undefined
+  /** "m:val_mae=140": the width of a column in pixels. */
+  wide?: readonly string[] | undefined
 }
 
-const names = ['filter', 'sort', 'cols', 'pin', 'group', 'diff', 'rows', 'metric', 'smooth', 'x', 'log', 'chart'] as const
+const names = ['filter', 'sort', 'cols', 'pin', 'group', 'diff', 'rows', 'metric', 'smooth', 'x', 'log', 'chart', 'wide'] as const
 
 /** The part of an address that is a view; what is not set is left out. */
 export function viewOf(search: ViewQuery): ViewQuery {
@@ -31,7 +33,7 @@ export function readView(saved: Record<string, unknown>): { [K in (typeof names)
   return {
     filter: string(saved.filter), sort: string(saved.sort), cols: strings(saved.cols), pin: strings(saved.pin), group: strings(saved.group), diff: saved.diff === true ? true : undefined,
     rows: saved.rows === 'dense' || saved.rows === 'roomy' ? saved.rows : undefined, metric: string(saved.metric), smooth: smooth > 0 && smooth < 1 ? smooth : undefined,
-    x: saved.x === 'time' ? 'time' : undefined, log: saved.log === true ? true : undefined, chart: saved.chart === 'off' ? 'off' : undefined,
+    x: saved.x === 'time' || saved.x === 'epoch' ? saved.x : undefined, log: saved.log === true ? true : undefined, chart: saved.chart === 'off' ? 'off' : undefined, wide: strings(saved.wide),
   }
 }
 

@@ -112,5 +112,7 @@ export const http = {
   delete: <T>(path: string, options?: Options) => json<T>('DELETE', path, options),
   /** The response itself, for files. */
   raw: (path: string, options?: Options) => send('GET', path, { ...options, headers: { Accept: '*/*' } }),
+  /** The response itself of a question that has a body. */
+  rawPost: (path: string, options?: Options) => send('POST', path, { ...options, headers: { Accept: '*/*' } }),
   text: async (path: string, options?: Options) => (await send('GET', path, { ...options, headers: { Accept: '*/*' } })).text(),
 }

@@ -69,6 +69,8 @@ export interface Experiment {
   hypothesis?: string
   success_criteria?: string
   verdict?: ExperimentVerdict
+  /** By metric: min or max, where it was declared. */
+  best?: Record<string, string>
 }
 
 export type Outcome = 'supported' | 'refuted' | 'inconclusive'
@@ -173,14 +175,15 @@ export interface RunSearch extends List<Run> {
 
 export interface MetricHistory {
   key: string
-  points: { step: number; time: string; value: number | null }[]
+  /** NaN and the infinities are words. */
+  points: { step: number; time: string; value: number | string | null }[]
 }
 
 /** One metric of one run among several. */
 export interface MetricSeries {
   run_id: string
   key: string
-  points: { step: number; time: string; value: number | null }[]
+  points: { step: number; time: string; value: number | string | null }[]
   /** Points before downsampling. */
   total?: number
 }
@@ -335,6 +338,8 @@ export interface GateRule {
   against?: string
   margin?: number | null
   p_value?: number | null
+  /** Measured minus baseline, with its 95 % interval of paired differences. */
+  difference?: { value: number; low: number; high: number; rows: number }
   verdict: string
   note?: string
 }
@@ -350,6 +355,8 @@ export interface GateResult {
   rules: GateRule[]
   note?: string
   metrics?: Record<string, number>
+  /** By metric: min or max is its better end. */
+  best?: Record<string, string>
   alias_on_pass?: string
   alias_set?: boolean
   rows?: number
