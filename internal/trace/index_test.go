@@ -168,8 +168,8 @@ func TestSpanCountIsExact(t *testing.T) {
 				t.Fatal(i, tr.SpanCount, err)
 			}
 		}
-		if _, err := s.Delete(t.Context(), Deletion{ExperimentID: "1", IDs: []string{tid(1)}}); err != nil {
-			t.Fatal(err)
+		if n, err := s.Purge(t.Context(), "1"); err != nil || n != 1 {
+			t.Fatal(n, err)
 		}
 		var left int
 		if err := d.QueryRow(t.Context(), "SELECT count(*) FROM trace_index").Scan(&left); err != nil || left != 0 {
