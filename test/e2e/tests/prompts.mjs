@@ -118,6 +118,7 @@ test('prompts: a new version shows what it changes before it is saved, and its a
   await form.getByLabel('What changed').fill('shorter still')
   await form.getByLabel('Point an alias at it').fill('production')
   await form.getByText('Moves @production from v2.').waitFor()
+  assert.ok(await save.isEnabled())
   await shot(page, 'prompt-write')
   assert.deepEqual([...await accessibility(page), ...await overflow(page)], [])
   // Another part of the page costs no text.

@@ -46,8 +46,10 @@ export function Editor({ name, from, versions, aliases, onClose }: Props): React
   const base = versions.find((v) => v.version === against) ?? versions[0]
   const next = Number(versions[0]?.version ?? 0) + 1
   const nameFault = name !== undefined || title === '' || validName(title) ? undefined : 'Letters, digits, dots, dashes and underscores.'
-  const same = base !== undefined && isSame(draft, base)
-  const why = nameFault ?? (name === undefined && title === '' ? 'Give it a name.' : undefined) ?? fault(draft) ?? (same ? `This is the text of v${base.version}.` : undefined)
+  // Saving what is the newest already says nothing; saving an older text again is a way back.
+  const newest = versions[0]
+  const same = newest !== undefined && isSame(draft, newest)
+  const why = nameFault ?? (name === undefined && title === '' ? 'Give it a name.' : undefined) ?? fault(draft) ?? (same ? `This is the text of v${newest.version}.` : undefined)
   const save = async () => {
     if (why !== undefined || busy) return
     const prompt = name ?? title
@@ -85,7 +87,7 @@ export function Editor({ name, from, versions, aliases, onClose }: Props): React
             : <div className="p-3"><Area label="Template" value={draft.text} rows={10} autoFocus={name !== undefined} placeholder="Answer {{ question }} in two sentences." onChange={(text) => set({ text })} /></div>}
         </Panel>
         {base && (
-          <Panel title="What changes" note={same ? 'nothing yet' : undefined} right={<label className="flex items-center gap-1.5">Against<select className="inp !h-6 !w-auto text-sm" value={base.version} onChange={(e) => setAgainst(e.target.value)}>{versions.map((v) => <option key={v.version} value={v.version}>v{v.version}{v.aliases.length > 0 ? ` @${v.aliases.join(' @')}` : ''}</option>)}</select></label>}>
+          <Panel title="What changes" note={changes.every((c) => c.kind === 'same') ? 'nothing' : undefined} right={<label className="flex items-center gap-1.5">Against<select className="inp !h-6 !w-auto text-sm" value={base.version} onChange={(e) => setAgainst(e.target.value)}>{versions.map((v) => <option key={v.version} value={v.version}>v{v.version}{v.aliases.length > 0 ? ` @${v.aliases.join(' @')}` : ''}</option>)}</select></label>}>
             <div className="prompt px-3.5 py-3" role="region" aria-label="What changes"><Words edits={changes} /></div>
           </Panel>
         )}
