@@ -253,6 +253,9 @@ func TestChampionAndAlias(t *testing.T) {
 			t.Fatalf("%+v", x)
 		}
 		stored, err := b.Result(ctx, r.ID)
+		if stored.Best["mae"] != "min" || stored.Best["r2"] != "max" || stored.Best["bias"] != "" {
+			t.Fatalf("the better ends are told: %v", stored.Best)
+		}
 		if d := stored.Rules[0].Difference; err != nil || d == nil || d.High >= 0 || math.Abs(d.Value-(*x.Measured-*x.Baseline)) > 1e-9 || d.Rows != stored.Rows {
 			t.Fatalf("the interval is kept: %+v %v", d, err)
 		}

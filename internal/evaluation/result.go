@@ -26,7 +26,8 @@ type Result struct {
 	Note           string             `json:"note,omitempty"`
 	Rules          []RuleResult       `json:"rules"`
 	Metrics        map[string]float64 `json:"metrics"`
-	Rows           int                `json:"rows"` // labelled rows that were scored
+	Best           map[string]string  `json:"best,omitempty"` // by metric: min or max is its better end
+	Rows           int                `json:"rows"`           // labelled rows that were scored
 	AliasOnPass    string             `json:"alias_on_pass,omitempty"`
 	AliasSet       bool               `json:"alias_set"`
 	CreatedAt      time.Time          `json:"created_at"`
@@ -58,6 +59,26 @@ type Difference struct {
 	Low   float64 `json:"low"`
 	High  float64 `json:"high"`
 	Rows  int     `json:"rows"`
+}
+
+// bestEnds says of the metrics of a result which end of them is the better one; bias has none.
+func bestEnds(r Result) map[string]string {
+	out := map[string]string{}
+	note := func(name string) {
+		if m, ok := measures()[name]; ok && m.compare {
+			out[name] = "min"
+			if m.moreIsBetter {
+				out[name] = "max"
+			}
+		}
+	}
+	for name := range r.Metrics {
+		note(name)
+	}
+	for _, rule := range r.Rules {
+		note(rule.Metric)
+	}
+	return out
 }
 
 // overall is the verdict of all rules together: any failure fails, else any lack of data is one.

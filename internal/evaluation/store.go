@@ -74,6 +74,7 @@ func scan(row interface{ Scan(...any) error }) (Result, CheckRequest, error) {
 	if err != nil {
 		return r, req, errs.E(errs.Internal, "evaluation.store", "the stored result "+r.ID, err)
 	}
+	r.Best = bestEnds(r)
 	return r, req, nil
 }
 

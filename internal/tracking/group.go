@@ -27,7 +27,7 @@ type Group struct {
 	Metrics map[string]Spread // by key; missing where no run has a number
 }
 
-// Spread sums up the last values of one metric in the runs of a group that have a number; NaN does not count.
+// Spread sums up the last values of one metric in the runs of a group that have a finite number; NaN and the infinities do not count.
 type Spread struct {
 	Count          int
 	Min, Max, Mean float64
@@ -56,7 +56,7 @@ func (s *Service) GroupRuns(ctx context.Context, q GroupQuery) (groups []Group, 
 	if err != nil {
 		return nil, false, err
 	}
-	exps, err := experimentNumbers(q.ExperimentIDs)
+	exps, err := s.experimentNumbers(ctx, q.ExperimentIDs)
 	if err != nil {
 		return nil, false, err
 	}
@@ -126,7 +126,7 @@ func (s *Service) groupIn(ctx context.Context, exp int64, tree filter.Node, g *g
 		group := g.of(sh, i)
 		group.Runs++
 		for k, ref := range metrics {
-			if v := sh.table.cols[ref].nums[i]; !math.IsNaN(v) {
+			if v := sh.table.cols[ref].nums[i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
 				group.add(ref.Key, v, sh.ids[i], best[ask[k]].Of == filter.Min)
 			}
 		}

@@ -180,7 +180,7 @@ type GroupView struct {
 
 // SpreadView sums up the last values of one metric in a group.
 type SpreadView struct {
-	Count   int    `json:"count" doc:"runs with a number"`
+	Count   int    `json:"count" doc:"runs with a finite number"`
 	Min     Number `json:"min"`
 	Max     Number `json:"max"`
 	Mean    Number `json:"mean"`

@@ -9,6 +9,7 @@ const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 
 export const wide = { width: 1440, height: 900 }
 export const narrow = { width: 820, height: 1100 }
+export const phone = { width: 390, height: 844 }
 
 export async function launch() {
   // Playwright makes a new profile for each start and removes it at the end.

@@ -176,7 +176,7 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
       <div className="absolute inset-x-0 top-0 h-0">
         {width > 0 && dims.map((d, i) => (
           <button key={d.id} type="button" aria-expanded={d.id === open} aria-label={`${d.label}: limits and place of this axis`} title={d.label} onClick={() => setOpen(d.id === open ? undefined : d.id)}
-            className={`absolute text-xs strong clip rounded-tag px-1 h-6 -top-0.5 hover:bg-hover ${d.id === open ? 'text-accent' : ''}`} style={{ left: x(i), transform: 'translateX(-50%)', maxWidth: Math.min(2 * side - 8, (width - 2 * side) / Math.max(1, dims.length - 1) - 6) }}>{d.label}</button>
+            className={`absolute text-xs strong clip rounded-tag px-1 h-6 top-0 hover:bg-hover ${d.id === open ? 'text-accent' : ''}`} style={{ left: x(i), transform: 'translateX(-50%)', maxWidth: Math.min(2 * side - 8, (width - 2 * side) / Math.max(1, dims.length - 1) - 6) }}>{d.label}</button>
         ))}
       </div>
       {opened && <Limits key={opened.id} dim={opened} brush={brushes.get(opened.id)} onBrush={(b) => onBrush(opened.id, b)} onMove={(by) => onMove(opened.id, by)} onRemove={() => { setOpen(undefined); onRemove(opened.id) }} onClose={() => setOpen(undefined)} first={dims[0]?.id === opened.id} last={dims.at(-1)?.id === opened.id} />}

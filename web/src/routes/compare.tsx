@@ -17,7 +17,7 @@ import type { Run } from '@/lib/api/types'
 import { duration, millis, num, plural, signed } from '@/lib/format'
 import { href } from '@/lib/href'
 import { BetterProvider, useBetter } from '@/lib/better'
-import { best, betterOf, mainMetric } from '@/lib/metrics'
+import { best, betterOf, isEpoch, mainMetric } from '@/lib/metrics'
 import { Empty, Skeleton } from '@/ui/Empty'
 import { ErrorPanel } from '@/ui/ErrorBox'
 import { Switch } from '@/ui/Controls'
@@ -143,7 +143,7 @@ function Overview({ keys, legend, ...part }: PartProps & { keys: readonly string
   const view: CurveView = { smooth: search.smooth ?? 0, axis: search.x ?? 'step', log: search.log ?? false, zoom: zoom ? [Number(zoom[1]), Number(zoom[2])] : undefined }
   // The slider answers at once; the lines follow as fast as they can be drawn.
   const drawn = useDeferredValue(view.smooth)
-  const ordered = main ? [main, ...keys.filter((k) => k !== main).sort((a, b) => Number(better(a) === undefined) - Number(better(b) === undefined) || a.localeCompare(b))] : [...keys]
+  const ordered = main ? [main, ...keys.filter((k) => k !== main).sort((a, b) => Number(isEpoch(a)) - Number(isEpoch(b)) || Number(better(a) === undefined) - Number(better(b) === undefined) || a.localeCompare(b))] : [...keys]
   const wanted = unlisted(search.charts)?.filter((k) => keys.includes(k))
   const shown = wanted ?? ordered.slice(0, usualCharts)
   const focus = main ? best(runs, main, better)?.id : undefined

@@ -3,6 +3,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
 import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
+import { AgainstChampion } from '@/features/model/Champion'
 import { GatePanel } from '@/features/model/Gate'
 import { deletions } from '@/features/model/discard'
 import { aliasLife, type Stay } from '@/features/model/history'
@@ -14,7 +15,9 @@ import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
 import { bytes, duration, millis, num, plural, shortId, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
-import { lowerIsBetter, mainMetric } from '@/lib/metrics'
+import { BetterProvider, useBetter } from '@/lib/better'
+import { againstChampion, declaredByGates, standing, standingWords, type Against } from '@/lib/champion'
+import { betterOf, declaredBy, mainMetric } from '@/lib/metrics'
 import { look } from '@/lib/states'
 import { words } from '@/lib/events'
 import { Code, CopyButton, Id } from '@/ui/Code'
@@ -49,6 +52,12 @@ export function ModelPage(): ReactNode {
   const full = useQuery({ ...q.version(name, chosen?.version ?? ''), enabled: chosen !== undefined })
   const v = full.data ?? chosen
   const run = useQuery({ ...q.run(v?.run_id ?? ''), enabled: Boolean(v?.run_id), retry: false })
+  const home = useQuery({ ...q.experiment(run.data?.experiment_id ?? ''), enabled: run.data !== undefined, retry: false })
+  const gates = useQuery({ ...q.gates(name), retry: false })
+  const results = gates.data?.items
+  const [modelTags, versionTags, declared] = [model.data?.tags, v?.tags, home.data?.best]
+  // What was declared counts before names: of the version, of the model, by gates, by the experiment that the run is of.
+  const better = useMemo(() => betterOf(declaredBy(versionTags), declaredBy(modelTags), declaredByGates(results ?? []), declared), [versionTags, modelTags, results, declared])
   const served = (endpoints.data?.items ?? []).filter((e) => e.model === name)
   const history = useQuery(q.modelHistory(name))
   const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
@@ -58,12 +67,14 @@ export function ModelPage(): ReactNode {
   const tab = search.tab ?? 'overview'
   const champion = versions.find((o) => o.aliases.includes('champion'))
   const state = look(v.status)
+  const other = champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion
+  const rows = againstChampion(v, other ?? { ...v, version: '', metrics: {} }, results ?? [], better)
   return (
-    <Page crumbs={crumbs} title={`${name} v${v.version}`} bare
+    <BetterProvider value={better}><Page crumbs={crumbs} title={`${name} v${v.version}`} bare
       status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}{v.stage && v.stage !== 'None' && <Tag look="line" title="stage">{v.stage}</Tag>}</>}
       meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
       actions={<><DeleteMenu deletes={deletions(name, v.version, 'model')} /><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
-      verdict={<VersionVerdict v={v} champion={champion} served={served} />}
+      verdict={<VersionVerdict v={v} champion={champion} served={served} rows={champion && champion.version !== v.version ? rows : []} />}
       tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'compare', label: 'Compare' }, { value: 'files', label: 'Files', count: v.files_count }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">
         {tab === 'overview' && (
@@ -72,7 +83,7 @@ export function ModelPage(): ReactNode {
             <div className="flex flex-col gap-3.5 min-w-0">
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
-                <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><Metrics v={v} champion={champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion} /></div>
+                <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><AgainstChampion v={v} other={other} reign={other && other.version === champion?.version ? 'champion' : 'before'} rows={rows} /></div>
                 <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Run elsewhere', v.run_link ? <Outside key="l" text={v.run_link} /> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Stage', v.stage && v.stage !== 'None' ? v.stage : ''], ['Note', v.description]]} /></div></Panel>{Object.keys(v.tags ?? {}).length > 0 && <Panel title="Tags"><div className="px-3.5 py-2.5"><KeyValues items={Object.entries(v.tags ?? {})} /></div></Panel>}</div>
               </div>
             </div>
@@ -84,25 +95,28 @@ export function ModelPage(): ReactNode {
       </div>
       <AliasDialog name={name} version={v.version} aliases={model.data.aliases} open={dialog === 'alias'} onClose={() => setDialog(null)} />
       <DeployDialog name={name} v={v} endpoints={endpoints.data?.items ?? []} open={dialog === 'deploy'} onClose={() => setDialog(null)} />
-    </Page>
+    </Page></BetterProvider>
   )
 }
 
 const capital = (text: string, first: boolean) => (first ? text.charAt(0).toUpperCase() + text.slice(1) : text)
 
-function VersionVerdict({ v, champion, served }: { v: Version; champion: Version | undefined; served: readonly Endpoint[] }) {
+function VersionVerdict({ v, champion, served, rows }: { v: Version; champion: Version | undefined; served: readonly Endpoint[]; rows: readonly Against[] }) {
+  const better = useBetter()
   if (v.status === 'FAILED') return <><b>This version could not be stored</b>{v.status_message ? `: ${v.status_message}` : ''}.</>
-  const key = mainMetric(Object.keys(v.metrics ?? {}))
+  const key = mainMetric(Object.keys(v.metrics ?? {}), better)
   const mine = key ? v.metrics?.[key] : undefined
   const theirs = key ? champion?.metrics?.[key] : undefined
-  const lower = key ? lowerIsBetter(key) : undefined
+  const paired = rows.find((r) => r.interval)
+  const stands = key ? standing(better(key), typeof mine === 'number' && typeof theirs === 'number' ? mine - theirs : undefined) : 'unknown'
   const on = served.flatMap((e) => e.spec.targets.filter((t) => t.version === v.version).map((t) => `${e.name} (${t.role === 'shadow' ? 'shadow' : `${t.weight} %`})`))
   const gates = v.gates ?? []
   const failed = gates.filter((g) => g.verdict === 'fail')
   let claim: ReactNode
-  if (champion && champion.version !== v.version && typeof mine === 'number' && typeof theirs === 'number' && lower !== undefined && key) {
-    const better = lower ? mine < theirs : mine > theirs
-    claim = <><b>v{v.version} {mine === theirs ? 'equals' : better ? 'is better than' : 'is worse than'} the champion v{champion.version}</b> ({key} {num(mine)} against {num(theirs)}, {signed(mine - theirs)}).</>
+  if (champion && paired?.interval && paired.standing !== 'unknown') {
+    claim = <><b>v{v.version} is {paired.standing === 'equal' ? 'as good as' : `${standingWords[paired.standing]} than`} the champion v{champion.version}</b>{paired.standing === 'unshown' && ' as far as the rows show'} ({paired.metric} {num(paired.mine)} against {num(paired.theirs)}, 95 % interval of the difference {signed(paired.interval.low)} to {signed(paired.interval.high)}).</>
+  } else if (champion && champion.version !== v.version && stands !== 'unknown' && typeof mine === 'number' && typeof theirs === 'number' && key) {
+    claim = <><b>v{v.version} {stands === 'equal' ? 'equals' : `looks ${standingWords[stands]} than`} the champion v{champion.version}</b> ({key} {num(mine)} against {num(theirs)}, {signed(mine - theirs)}; one number of each run, so untested).</>
   } else if (champion?.version === v.version) claim = <><b>v{v.version} is the champion</b>{key && typeof mine === 'number' ? `, ${key} ${num(mine)}` : ''}.</>
   else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{capital(champion ? `the champion is v${champion.version}.` : 'no version is champion yet.', !(key && typeof mine === 'number'))}</>
   return (
@@ -115,7 +129,8 @@ function VersionVerdict({ v, champion, served }: { v: Version; champion: Version
 }
 
 function Timeline({ model, versions, chosen, served, life }: { model: Model; versions: readonly Version[]; chosen: string; served: readonly Endpoint[]; life: ReadonlyMap<string, readonly Stay[]> }) {
-  const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})))
+  const better = useBetter()
+  const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})), better)
   const ascending = [...versions].reverse().filter((v) => Number.isFinite(Number(v.version)))
   const live = new Set(served.flatMap((e) => e.spec.targets.map((t) => t.version)))
   const points = key ? ascending.filter((v) => typeof v.metrics?.[key] === 'number') : []
@@ -178,24 +193,6 @@ function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: r
           return <div key={n.kind + n.label} className="contents">{i > 0 && <svg className="flex-none self-center text-[var(--control)]" viewBox="0 0 26 12" width="26" height="12" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true"><path d="M3 6h19M18 2.5 22 6l-4 3.5" /></svg>}{n.to ? <Go to={n.to} className={`${look} hover:border-control`}>{box}</Go> : <div className={look}>{box}</div>}</div>
         })}
       </div>
-    </Panel>
-  )
-}
-
-function Metrics({ v, champion }: { v: Version; champion: Version | undefined }) {
-  const keys = Object.keys(v.metrics ?? {}).filter((k) => !k.startsWith('system/'))
-  if (keys.length === 0) return null
-  return (
-    <Panel title="Metrics" note={champion ? `against v${champion.version}` : undefined}>
-      <table className="tbl dense" aria-label="Metrics"><thead><tr><th>Metric</th><th className="num">v{v.version}</th>{champion && <><th className="num">v{champion.version}</th><th className="num">Difference</th></>}</tr></thead>
-        <tbody>{keys.map((k) => {
-          const a = v.metrics?.[k]
-          const b = champion?.metrics?.[k]
-          const lower = lowerIsBetter(k)
-          const diff = typeof a === 'number' && typeof b === 'number' ? a - b : undefined
-          const good = diff === undefined || lower === undefined || diff === 0 ? undefined : lower ? diff < 0 : diff > 0
-          return <tr key={k}><td>{k}</td><td className="num strong">{num(a)}</td>{champion && <><td className="num text-2">{num(b)}</td><td className={`num ${good === true ? 'text-ok' : good === false ? 'text-bad' : 'text-2'}`}>{diff !== undefined && signed(diff)}{good !== undefined && <span className="text-xs text-3"> {good ? 'better' : 'worse'}</span>}</td></>}</tr>
-        })}</tbody></table>
     </Panel>
   )
 }

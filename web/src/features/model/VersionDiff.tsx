@@ -5,7 +5,8 @@ import { q } from '@/lib/api/queries'
 import type { Run, SignatureColumn, Version } from '@/lib/api/types'
 import { bytes, num, plural, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
-import { lowerIsBetter } from '@/lib/metrics'
+import { useBetter } from '@/lib/better'
+import type { Better } from '@/lib/metrics'
 import { Empty } from '@/ui/Empty'
 import { Go } from '@/ui/Go'
 import { Panel } from '@/ui/Panel'
@@ -38,24 +39,24 @@ function pairs(group: string, before: ReadonlyMap<string, string>, after: Readon
   return [...new Set([...before.keys(), ...after.keys()])].sort().map((key) => ({ group, key, before: before.get(key) ?? '', after: after.get(key) ?? '' }))
 }
 
-function metrics(before: Version, after: Version): Row[] {
+function metrics(before: Version, after: Version, better: Better): Row[] {
   const keys = [...new Set([...Object.keys(before.metrics ?? {}), ...Object.keys(after.metrics ?? {})])].filter((k) => !k.startsWith('system/'))
   return keys.map((key) => {
     const [a, b] = [before.metrics?.[key], after.metrics?.[key]]
     const row: Row = { group: 'Metrics', key, before: num(a), after: num(b) }
     if (typeof a !== 'number' || typeof b !== 'number' || a === b) return row
-    const lower = lowerIsBetter(key)
+    const lower = better(key)
     return { ...row, note: { text: `${signed(b - a)}${lower === undefined ? '' : (b < a) === lower ? ' better' : ' worse'}`, ...(lower === undefined ? {} : { good: (b < a) === lower }) } }
   })
 }
 
 const data = (run: Run | undefined) => (run?.inputs ?? []).map((i) => { const d = datasetOf(i.source); return d ? `${d.name} v${d.version}` : i.name }).join(', ')
 
-export function versionRows(before: Version, after: Version, runs: readonly [Run | undefined, Run | undefined]): Row[] {
+export function versionRows(before: Version, after: Version, runs: readonly [Run | undefined, Run | undefined], better: Better): Row[] {
   const of = (run: Run | undefined) => new Map(Object.entries(run?.params ?? {}))
   const about = (key: string, get: (v: Version) => string | undefined): Row => ({ group: 'About', key, before: get(before) ?? '', after: get(after) ?? '' })
   return [
-    ...metrics(before, after),
+    ...metrics(before, after, better),
     ...pairs('Parameters', of(runs[0]), of(runs[1])),
     ...columns('Inputs', before.signature?.inputs, after.signature?.inputs), ...columns('Outputs', before.signature?.outputs, after.signature?.outputs),
     ...pairs('Requirements', packages(before.requirements), packages(after.requirements)),
@@ -83,10 +84,11 @@ export function VersionDiff({ name, version, versions, base, onBase, all, onAll 
   const chosen = others.find((v) => v.version === base) ?? champion ?? others.find((v) => Number(v.version) < Number(version.version)) ?? others[0]
   const full = useQuery({ ...q.version(name, chosen?.version ?? ''), enabled: chosen !== undefined })
   const before = full.data ?? chosen
+  const better = useBetter()
   const runA = useQuery({ ...q.run(before?.run_id ?? ''), enabled: Boolean(before?.run_id), retry: false })
   const runB = useQuery({ ...q.run(version.run_id ?? ''), enabled: Boolean(version.run_id), retry: false })
   if (!before) return <section className="panel"><Empty title="Nothing to compare with">This is the only version of {name}. The next one can be compared with it here.</Empty></section>
-  const rows = versionRows(before, version, [runA.data, runB.data])
+  const rows = versionRows(before, version, [runA.data, runB.data], better)
   const changed = rows.filter((r) => r.before !== r.after)
   const shown = all ? rows : changed
   const groups = [...new Set(shown.map((r) => r.group))]

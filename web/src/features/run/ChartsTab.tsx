@@ -47,7 +47,7 @@ export function ChartsTab({ experiment: e, search, set }: { experiment: Experime
   return (
     <>
       <div className="flex flex-wrap items-center gap-3 mb-3">
-        <div className="legend">{runs.map((r) => <span key={r.id}><i className="sw" style={{ background: colors.get(r.id) }} /><Go to={href.run(r.id)} className="hover:underline">{r.name}</Go></span>)}</div>
+        <div className="legend">{runs.map((r) => <span key={r.id}><i className="sw" style={{ background: colors.get(r.id) }} /><Go to={href.run(r.id)} className="inline-flex items-center min-h-6 hover:underline">{r.name}</Go></span>)}</div>
         <span className="text-3 text-sm">{chosen.length > 0 ? `${plural(runs.length, 'chosen run')}` : `the first ${runs.length} of ${plural(rows.total, 'run')}; select others in the table`}</span>
         <span className="ml-auto"><CurveControls view={view} epochs={runs.some((r) => epochKey(r.metrics))} onChange={(v) => set(curveSearch(v))} /></span>
       </div>

@@ -14,13 +14,11 @@ const TimeSeries = lazy(() => import('@/charts/TimeSeries').then((m) => ({ defau
 
 /** Groups that the chart draws, and the runs of each that it reads. */
 export const chartGroups = 6
-export const runsPerGroup = 30
+const runsPerGroup = 30
 const points = 150
 
 /** What a group is called: its values, in the order of the keys. */
-export const groupName = (g: RunGroup) => Object.values(g.keys).map((v) => v ?? 'not set').join(', ')
-
-export const groupColor = (i: number): string | undefined => (i < chartGroups ? seriesStyle(i).color : undefined)
+const groupName = (g: RunGroup) => Object.values(g.keys).map((v) => v ?? 'not set').join(', ')
 
 /** One metric of the largest groups: the mean of their newest runs in the range from the smallest to the largest. */
 export function GroupChart({ query, metric, groups, view, height }: { query: RunsQuery; metric: string; groups: readonly RunGroup[]; view: CurveView; height: number }): ReactNode {
@@ -49,7 +47,7 @@ export function GroupChart({ query, metric, groups, view, height }: { query: Run
   const sampled = shown.some((g) => g.runs > runsPerGroup)
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
-      <TimeSeries title={metric} unit={['mean and range', sampled ? `of the newest ${runsPerGroup} runs of each group` : 'of each group', groups.length > chartGroups ? `the ${chartGroups} largest of ${groups.length}` : '', betterWords(better(metric))].filter(Boolean).join(', ')}
+      <TimeSeries title={metric} unit={[`mean and range of ${sampled ? `the newest ${runsPerGroup} runs of ` : ''}${groups.length > chartGroups ? `the ${chartGroups} largest of ${groups.length} groups` : 'each group'}`, betterWords(better(metric))].filter(Boolean).join(', ')}
         x={x} series={series} height={height} log={view.log} xLabel={(at) => placeName(view.axis, at)} empty={found.some((f) => f.isPending) || histories.isPending ? 'Reading the points' : 'No point of this metric yet'} />
     </Suspense>
   )

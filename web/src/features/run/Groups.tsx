@@ -14,7 +14,7 @@ import { groupReference, runQueries, type RunsQuery } from './source'
 const mostMetrics = 6
 
 /** The runs of an experiment by the values of parameters or tags: how many, and the best, mean and spread of each metric. */
-export function Groups({ query, by, columns, main, onOpen }: { query: RunsQuery; by: readonly string[]; columns: readonly string[]; main: string | undefined; onOpen: (group: RunGroup) => void }): ReactNode {
+export function Groups({ query, by, columns, main, colors, onOpen }: { query: RunsQuery; by: readonly string[]; columns: readonly string[]; main: string | undefined; colors: ReadonlyMap<string, string>; onOpen: (group: RunGroup) => void }): ReactNode {
   const metrics = useMemo(() => {
     const keys = columns.flatMap((id) => { const c = parseColumn(id); return c?.kind === 'metric' ? [c.key] : [] })
     return [...new Set([...(main ? [main] : []), ...keys])].slice(0, mostMetrics)
@@ -23,7 +23,7 @@ export function Groups({ query, by, columns, main, onOpen }: { query: RunsQuery;
   const better = useBetter()
   const [sort, setSort] = useState<Sort | undefined>(main ? { id: `best:${main}`, desc: better(main) === false } : undefined)
   const items = groups.data?.items
-  const table = useMemo(() => groupColumns(by, metrics, items ?? [], better), [by, metrics, items, better])
+  const table = useMemo(() => groupColumns(by, metrics, items ?? [], better, colors), [by, metrics, items, better, colors])
   if (groups.error) return <div className="p-3.5"><ErrorBox error={groups.error} title="Can't group the runs" onRetry={() => void groups.refetch()} /></div>
   if (!items) return <Skeleton rows={8} />
   if (items.length === 0) return <Empty title="No run to group">The filter finds none.</Empty>
@@ -37,13 +37,13 @@ export function bestOf(g: RunGroup, metric: string, better: Better): number | nu
   return m && (lower === undefined ? undefined : lower ? m.min : m.max)
 }
 
-function groupColumns(by: readonly string[], metrics: readonly string[], items: readonly RunGroup[], better: Better): Column<RunGroup>[] {
+function groupColumns(by: readonly string[], metrics: readonly string[], items: readonly RunGroup[], better: Better, colors: ReadonlyMap<string, string>): Column<RunGroup>[] {
   const top = Math.max(1, ...items.map((g) => g.runs))
   return [
-    ...by.map((id): Column<RunGroup> => {
+    ...by.map((id, i): Column<RunGroup> => {
       const key = groupReference(id) ?? id
       const value = (g: RunGroup) => g.keys[key] ?? null
-      return { id, header: title(id), value, width: 200, cell: (g) => (value(g) === null ? <span className="text-3">not set</span> : <span className="mono">{value(g)}</span>) }
+      return { id, header: title(id), value, width: 200, cell: (g) => <span className="flex items-center gap-2 min-w-0">{i === 0 && colors.size > 0 && <i className="sw" style={{ background: colors.get(JSON.stringify(g.keys)) ?? 'transparent' }} />}{value(g) === null ? <span className="text-3">not set</span> : <span className="mono clip">{value(g)}</span>}</span> }
     }),
     { id: 'runs', header: 'Runs', num: true, width: 110, value: (g) => g.runs, cell: (g) => <span className="relative block text-right">{count(g.runs)}<i className="absolute right-0 -bottom-1 h-0.5 rounded-[1px] opacity-40" style={{ width: `${(g.runs / top) * 100}%`, background: 'var(--text-3)' }} /></span> },
     ...metrics.flatMap((metric): Column<RunGroup>[] => {

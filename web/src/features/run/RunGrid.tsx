@@ -84,7 +84,7 @@ export function RunGrid(p: Props): ReactNode {
     kept.current = undefined
   }, [order])
   const needed = new Map(looks.map((l) => [l.id, l.width ?? 0]))
-  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0)))
+  const width = (id: string) => (drag?.id === id ? drag.width : (p.widths[id] ?? Math.max(usualWidth(id), needed.get(id) ?? 0) + (p.pinned.has(id) ? 14 : 0)))
   const lefts = new Map<string, number>()
   let left = checkWidth
   for (const id of order) {
@@ -225,7 +225,7 @@ const Row = memo(function Row({ index, run, looks, places, selected, focused, co
 
 const dragType = 'application/x-column'
 /** How far a key press moves the edge of a column, in pixels. */
-const step = 16
+const keyStep = 16
 
 function Head({ id, look, p, place, width, neighbours: [before, after], carry, onStep, onDrag }: { id: string; look: ColumnLook; p: Props; place: Place; width: number; neighbours: readonly [string | undefined, string | undefined]; carry: Carry; onStep: (by: -1 | 1) => void; onDrag: (drag: { id: string; width: number } | undefined) => void }) {
   const on = p.sort?.id === id
@@ -252,7 +252,7 @@ function Head({ id, look, p, place, width, neighbours: [before, after], carry, o
     if (by === 0 || e.altKey || e.metaKey || e.shiftKey === e.ctrlKey) return
     e.preventDefault()
     if (e.shiftKey) onStep(by)
-    else resize(by * step)
+    else resize(by * keyStep)
   }
   const mine = (e: DragEvent) => e.dataTransfer.types.includes(dragType)
   const held = p.pinned.has(id)

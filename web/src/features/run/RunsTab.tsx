@@ -21,7 +21,7 @@ import { toast } from '@/ui/toasts'
 import { Bulk } from './Bulk'
 import { ColumnChooser } from './ColumnChooser'
 import { comparable, differing, moved, narrowed, parseColumn, quoted, title, usualColumns, type Keys } from './columns'
-import { chartGroups, GroupChart, groupName } from './GroupChart'
+import { chartGroups, GroupChart } from './GroupChart'
 import { Groups } from './Groups'
 import { CurveControls, curveSearch, curveView, MetricChart, runColors } from './MetricChart'
 import { RunDrawer } from './RunDrawer'
@@ -76,6 +76,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   const grouped = (search.group?.length ?? 0) > 0
   const setColumns = (cols: string[] | undefined) => set({ cols })
   const groups = useQuery({ ...runQueries.groups(query, search.group ?? [], metric ? [metric] : []), enabled: grouped && metric !== undefined }).data?.items
+  const groupColors = useMemo(() => new Map(search.chart === 'off' ? [] : (groups ?? []).slice(0, chartGroups).map((g, i) => [JSON.stringify(g.keys), seriesStyle(i).color])), [groups, search.chart])
   const move = (id: string, to: string) => {
     const pins = new Set(pinned)
     if (pins.has(to)) pins.add(id)
@@ -96,7 +97,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
     <div className="flex flex-1 min-h-0">
       <div className="flex-1 min-w-0 flex flex-col min-h-0 relative">
         <div className="flex flex-wrap gap-2 px-6 pt-3 pb-2.5">
-          <div className="flex flex-1 min-w-64"><FilterBox mono onEnter value={search.filter ?? ''} placeholder='metrics.val_mae < 46 and params.model = "lightgbm"' error={filterError?.message} suggestions={suggestions} onChange={(filter) => set({ filter: filter || undefined })} /></div>
+          <div className="flex flex-1 min-w-60"><FilterBox mono onEnter value={search.filter ?? ''} placeholder='metrics.val_mae < 46 and params.model = "lightgbm"' error={filterError?.message} suggestions={suggestions} onChange={(filter) => set({ filter: filter || undefined })} /></div>
           <Views experiment={e.id} current={search.view} query={viewOf(search)} onOpen={(v) => set(v ? { ...readView(v.query), view: v.id } : { ...readView({}), view: undefined })} />
           <GroupMenu keys={keys} by={search.group ?? []} onChange={(group) => set({ group: group.length > 0 ? group : undefined })} />
           <ColumnChooser keys={keys} main={metric} columns={chosen} onChange={setColumns} onlyDiffering={search.diff ?? false} onOnlyDiffering={(diff) => set({ diff: diff || undefined })} />
@@ -113,10 +114,10 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
               <button type="button" className="btn ghost icon s" aria-label={search.chart === 'off' ? 'Show the chart' : 'Hide the chart'} title={search.chart === 'off' ? 'Show the chart' : 'Hide the chart'} onClick={() => set({ chart: search.chart === 'off' ? undefined : 'off' })}>{search.chart === 'off' ? <ChartLine size={14} /> : <X size={14} />}</button>
             </div>
             {search.chart !== 'off' && (
-              grouped ? <div><GroupChart query={query} metric={metric} groups={groups ?? []} view={curveView(search)} height={172} /><div className="legend pb-2" role="group" aria-label="Groups">{(groups ?? []).slice(0, chartGroups).map((g, i) => <span key={JSON.stringify(g.keys)}><i className="sw" style={{ background: seriesStyle(i).color }} />{groupName(g)}<span className="text-3">{count(g.runs)}</span></span>)}</div></div>
+              grouped ? <div><GroupChart query={query} metric={metric} groups={groups ?? []} view={curveView(search)} height={172} /></div>
               : <div className="grid sheet:grid-cols-[minmax(0,1fr)_auto] gap-3">
                 <div className="untitled"><MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={172} /></div>
-                <div className="not-sheet flex flex-col justify-end pb-6 gap-0.5 text-xs text-2 w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
+                <div className="flex flex-wrap gap-x-3 sheet:flex-col sheet:flex-nowrap sheet:justify-end pb-2 sheet:pb-6 gap-y-0.5 text-xs text-2 sheet:w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
               </div>
             )}
           </div>
@@ -127,7 +128,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
           {rows.pending ? <Skeleton rows={10} /> : rows.error && !filterError && empty ? <div className="p-3.5"><ErrorBox error={rows.error} title="Can't read the runs" onRetry={rows.retry} /></div>
             : empty ? (search.filter ? <Empty title="No run fits the filter">Change it, or <button type="button" className="link" onClick={() => set({ filter: undefined })}>show all runs</button>.</Empty>
               : <Empty title="No runs yet" command={`${cli.mlflow()}\nexport MLFLOW_EXPERIMENT_NAME='${e.name.replaceAll("'", "'\\''")}'`}>Point your MLflow code here and the first run appears by itself.</Empty>)
-              : grouped ? <Groups query={query} by={search.group ?? []} columns={chosen} main={metric} onOpen={(g) => set({ group: undefined, filter: narrowed(search.filter, g.keys) })} />
+              : grouped ? <Groups query={query} by={search.group ?? []} columns={chosen} main={metric} colors={groupColors} onOpen={(g) => set({ group: undefined, filter: narrowed(search.filter, g.keys) })} />
                 : <RunGrid label={`Runs of ${e.name}`} rows={rows} columns={columns} pinned={pinned} widths={widths} density={density} sort={sort} selected={selected} colors={chart.colors} focused={search.run} best={winner?.id}
                   bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll()} onOpen={(r) => set({ run: r.id })}
                   onWidth={(id, w) => set({ wide: withWidth(search.wide, id, w) })} onMove={move} onPin={(id) => set({ pin: toggled(search.pin, id) })} onHide={(id) => setColumns(chosen.filter((c) => c !== id))}
