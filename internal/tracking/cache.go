@@ -40,7 +40,9 @@ func (c *runCache) get(ids []string, found map[string]Run) (missing []string, ma
 			found[id] = e.Value.(*cachedRun).run //nolint:forcetypeassert // the list holds nothing else
 			continue
 		}
-		missing = append(missing, id)
+		if c.reading[id] != mark { // once, though it is asked for twice
+			missing = append(missing, id)
+		}
 		c.reading[id] = mark
 	}
 	return missing, mark
@@ -117,7 +119,7 @@ const maxCached = 2000
 // cachedRuns gives runs in the order of the ids, without those that are not there. What they hold is shared: read it only.
 func (st *store) cachedRuns(ctx context.Context, ids []string) ([]Run, error) {
 	if len(ids) > maxCached {
-		return st.runsByID(ctx, ids)
+		return st.runsByID(ctx, once(ids))
 	}
 	found := make(map[string]Run, len(ids))
 	missing, mark := st.cache.get(ids, found)

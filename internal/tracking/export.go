@@ -126,7 +126,7 @@ type export struct {
 
 // prepareExport reads a query. Kinds: Invalid.
 func (s *Service) prepareExport(ctx context.Context, q ExportQuery) (*export, error) {
-	e := &export{s: s, ids: q.RunIDs, stretchLength: exportStretch}
+	e := &export{s: s, ids: once(q.RunIDs), stretchLength: exportStretch}
 	if len(q.RunIDs) > maxExportIDs {
 		return nil, errs.Invalidf("tracking.export", "an export names at most %d runs, got %d", maxExportIDs, len(q.RunIDs)).WithField("run_ids", "use a filter instead")
 	}
@@ -156,6 +156,17 @@ func (s *Service) prepareExport(ctx context.Context, q ExportQuery) (*export, er
 	}
 	e.find = search{tree: shown(tree, q.View), orders: orders, aggregates: e.aggregates}
 	return e, err
+}
+
+// once leaves out ids that were there before; nil stays nil.
+func once(ids []string) (out []string) {
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id], out = true, append(out, id)
+		}
+	}
+	return out
 }
 
 // everyColumn takes all attributes and all keys that the runs have.

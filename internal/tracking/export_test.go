@@ -49,7 +49,7 @@ func TestExportIsTheSearchAsText(t *testing.T) {
 		if head := strings.Join(all[0], " "); len(all) != 7 || !strings.HasPrefix(head, "attributes.run_id attributes.run_name") || !strings.HasSuffix(head, "metrics.acc metrics.loss params.depth params.other tags.cost tags.kind tags.mlflow.runName tags.note tags.pad tags.sum") {
 			t.Errorf("without columns every one there is: %d lines, %s", len(all), head)
 		}
-		named := exported(t, s, ExportQuery{RunIDs: []string{ids[3], "nobody", ids[0]}, Columns: []string{"attributes.run_name"}})
+		named := exported(t, s, ExportQuery{RunIDs: []string{ids[3], "nobody", ids[0], ids[3]}, Columns: []string{"attributes.run_name"}})
 		if diff := cmp.Diff([][]string{{"attributes.run_name"}, {"r3"}, {"r0"}}, named); diff != "" {
 			t.Error(diff)
 		}

@@ -1,10 +1,12 @@
 import { useQueries } from '@tanstack/react-query'
 import { lazy, Suspense, useMemo, type ReactNode } from 'react'
+import { BarChart } from '@/charts/BarChart'
 import { epochKey, lineOf, placeName, type XAxis } from '@/charts/curve'
 import { align, seriesStyle } from '@/charts/maths'
 import { q } from '@/lib/api/queries'
 import type { Run } from '@/lib/api/types'
 import { betterWords, useBetter } from '@/lib/better'
+import { num } from '@/lib/format'
 import { Segmented } from '@/ui/Segmented'
 import { Slider, Switch } from '@/ui/Controls'
 
@@ -49,11 +51,28 @@ export function MetricChart({ metric, runs, context = [], colors, view, height =
   })), [all, ys, lines, colors, context.length])
   const better = useBetter()
   const pending = histories.some((h) => h.isPending)
+  const single = runs.length > 1 && histories.every((h) => h.data !== undefined && h.data.points.length < 2)
+  if (single) return <OneValue metric={metric} runs={runs} colors={colors} words={betterWords(better(metric))} height={height} />
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
       <TimeSeries title={metric} unit={betterWords(better(metric))} x={x} series={series} height={height} log={view.log} {...(sync ? { sync } : {})} right={right} legend={legend}
         xLabel={(at) => placeName(view.axis, at)} empty={pending ? 'Reading the points' : view.axis === 'epoch' && counted.length === 0 ? 'No run here logged epochs' : 'No point of this metric yet'} />
     </Suspense>
+  )
+}
+
+/** A metric that each run logged once has no curve: its values as bars, in the order of the runs. */
+function OneValue({ metric, runs, colors, words, height }: { metric: string; runs: readonly Run[]; colors: ReadonlyMap<string, string>; words: string; height: number }) {
+  const value = (r: Run) => Number(r.metrics[metric] ?? NaN)
+  const odd = runs.filter((r) => r.metrics[metric] !== undefined && !Number.isFinite(value(r)))
+  return (
+    <figure className="min-w-0">
+      <figcaption className="ctitle">{metric} <small>{['one value a run', words].filter(Boolean).join(', ')}</small></figcaption>
+      <div className="overflow-auto pt-1" style={{ maxHeight: height }} tabIndex={0} role="region" aria-label={`${metric}, scrolls`}>
+        <BarChart name={metric} rows={runs.filter((r) => Number.isFinite(value(r))).map((r) => ({ label: r.name, value: value(r), color: colors.get(r.id) ?? 'var(--ref)' }))} />
+        {odd.length > 0 && <p className="text-2 text-sm pt-1">{odd.map((r) => `${r.name} is ${num(value(r))}`).join(', ')}.</p>}
+      </div>
+    </figure>
   )
 }
 

@@ -23,6 +23,10 @@ describe('how to reproduce', () => {
     const r = run({ params: { depth: '8', evil: '$(rm -rf /)', long: 'x'.repeat(100) }, tags: { 'mlflow.project.entryPoint': 'main; reboot', 'mlflow.source.git.commit': '9f31' } })
     expect(reproduce(r, known).at(-1)?.commands.at(-1)).toBe("mlflow run . -e 'main; reboot' --experiment-id 1 -P depth=8 -P 'evil=$(rm -rf /)'")
   })
+  it('takes the command of a step as it was', () => {
+    expect(reproduce(run({ source: 'python train.py' }), known).at(-1)?.commands.at(-1)).toBe('python train.py')
+    expect(reproduce(run({ source: 'python -c x.py' }), known)).toEqual([])
+  })
   it('takes no option from a tag', () => expect(reproduce(run({ tags: { 'mlflow.source.git.commit': '--orphan' } }), known)).toEqual([]))
   it('shows no password', () => expect(safeRepository('https://x:y@h/r')).toBe('https://h/r'))
 })

@@ -39,7 +39,8 @@ export function reproduce(r: Run, known: Known): Step[] {
   const steps: Step[] = []
   const commit = commitOf(r)
   const repository = tag(r, 'mlflow.source.git.repoURL') ?? tag(r, 'mlflow.gitRepoURL')
-  const source = tag(r, 'mlflow.source.name') ?? r.source
+  // A pipeline's step notes its whole command.
+  const source = (tag(r, 'mlflow.source.name') ?? r.source)?.replace(/^python3?\s+(?=[^-\s])/, '')
   const entry = tag(r, 'mlflow.project.entryPoint')
   if (commit) steps.push({ what: 'The code as it was', commands: [...(repository ? [`git clone ${quoted(safeRepository(repository))} && cd ${quoted(folder(repository))}`] : []), `git checkout ${quoted(commit)}`] })
   if (known.requirements) steps.push({ what: 'The environment', commands: ['python -m venv .venv && . .venv/bin/activate', `mlflow artifacts download -u ${quoted(known.requirements)} -d .`, 'pip install -r requirements.txt'] })
@@ -49,7 +50,7 @@ export function reproduce(r: Run, known: Known): Step[] {
   if (entry || tag(r, 'mlflow.source.type') === 'PROJECT') {
     const from = repository ? quoted(safeRepository(repository)) : '.'
     steps.push({ what: 'The run', commands: [server, ['mlflow run', from, entry ? `-e ${quoted(entry)}` : '', repository && commit ? `-v ${quoted(commit)}` : '', `--experiment-id ${quoted(r.experiment_id)}`, options(r, '-P')].filter(Boolean).join(' ')] })
-  } else if (source && /\.py$/.test(source)) {
+  } else if (source && /\.py$/.test(source) && !/^python3?\s/.test(source)) {
     steps.push({ what: 'The run', commands: [server, `python ${quoted(source.split('/').at(-1) ?? source)}`] })
   } else if (source && /\.ipynb$/.test(source)) {
     steps.push({ what: 'The run', commands: [server, `jupyter execute ${quoted(source.split('/').at(-1) ?? source)}`] })
