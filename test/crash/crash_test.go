@@ -59,13 +59,13 @@ var program = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
-func newServer(t *testing.T, dsn string, env ...string) *server {
+func newServer(t *testing.T, dsn string) *server {
 	t.Helper()
 	bin, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &server{bin: bin, dir: t.TempDir(), dsn: dsn, log: filepath.Join(t.TempDir(), "log"), env: env}
+	return &server{bin: bin, dir: t.TempDir(), dsn: dsn, log: filepath.Join(t.TempDir(), "log")}
 }
 
 func TestKillUnderLoad(t *testing.T) {
@@ -84,7 +84,9 @@ func TestKillUnderLoad(t *testing.T) {
 // TestMutantIsCaught: a server that answers before it commits loses acknowledged writes, and this test sees it.
 func TestMutantIsCaught(t *testing.T) {
 	t.Parallel()
-	_, bad := killUnderLoad(t, newServer(t, "", "MODELYARD_TEST_ANSWER_EARLY=lose my data", "MODELYARD_TEST_COMMIT_DELAY=20ms"), 4) // the delay makes losses certain, not likely
+	s := newServer(t, "")
+	s.faults = []string{"MODELYARD_TEST_ANSWER_EARLY=lose my data", "MODELYARD_TEST_COMMIT_DELAY=20ms"} // so long that losses are certain, not likely
+	_, bad := killUnderLoad(t, s, 4)
 	lost := slices.DeleteFunc(bad, func(b string) bool {
 		return !strings.Contains(b, " is lost;") && !strings.Contains(b, " batches, want ")
 	})
@@ -114,6 +116,11 @@ func killUnderLoad(t *testing.T, s *server, kills int) (*ledger, []string) {
 func underLoad(t *testing.T, s *server, strikes int, strike func(generation int), recover func()) (*ledger, []string) {
 	s.start(t)
 	s.deploy(t)
+	if s.faults != nil { // what was set up was stored by a sound server
+		s.kill(t)
+		s.env = append(s.env, s.faults...)
+		s.start(t)
+	}
 	l := &ledger{acks: make(chan struct{}, 1<<20)}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for generation := range strikes + 1 {

@@ -22,8 +22,9 @@ type server struct {
 	bin, dir, dsn, log string
 	addr               string // differs with each start
 	env                []string
-	mayBeAway          bool   // the database dies under this server: 503 is no acknowledgement
-	modelRun           string // the run whose model is served
+	faults             []string // environment of a server with a fault
+	mayBeAway          bool     // the database dies under this server: 503 is no acknowledgement
+	modelRun           string   // the run whose model is served
 	cmd                *exec.Cmd
 }
 
