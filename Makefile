@@ -10,7 +10,7 @@ BIN := bin/modelyard
 PKGS := ./bench/... ./client/... ./cmd/... ./examples/... ./internal/... ./test/...
 RACE := $(addprefix ./internal/,app evaluation infer/pyworker monitor pipeline platform/db platform/proc platform/pyenv predlog routing serving)
 
-.PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq crash
+.PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq crash fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-pg: ## Go tests on PostgreSQL beside the embedded store; packages without a
 
 crash: bin ## the nightly form of the crash test: a hundred kills
 	MODELYARD_BIN=$(CURDIR)/$(BIN) MODELYARD_CRASH_KILLS=100 go test -v -timeout 60m ./test/crash
+
+fuzz: ## the nightly form of the fuzz targets: each for FUZZTIME (2m)
+	scripts/fuzz.sh $(or $(FUZZTIME),2m)
 
 test-web: web/node_modules/.stamp ## types, lint and unit tests of the web UI
 	cd web && npm run --silent check && npm run --silent test

@@ -22,6 +22,7 @@ import (
 	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
+	"github.com/modelyard/modelyard/internal/workspace"
 )
 
 // compose makes every service and registers its routes. The order is the order of the loop: who is used comes before who uses it.
@@ -34,7 +35,11 @@ func (s *Server) compose() ([]domain, error) {
 
 	var ds []domain
 
-	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics})
+	spaces := workspace.New(workspace.Deps{DB: f.db, Events: f.events, Clock: f.clock, Log: f.log.With("component", "workspace")})
+	spaces.Routes(f.router)
+	ds = append(ds, domain{name: "workspace", migrations: []db.Migrations{workspace.Migrations()}, start: spaces.Start})
+
+	track := tracking.New(tracking.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "tracking"), Metrics: f.metrics, Workspace: spaces.Has})
 	track.Subscribe()
 	track.Routes(f.router)
 	ds = append(ds, domain{name: "tracking", migrations: []db.Migrations{tracking.Migrations()}, start: track.Start, run: track.Warm})
@@ -49,7 +54,7 @@ func (s *Server) compose() ([]domain, error) {
 
 	source := &sources{runs: track, files: f.files}
 	models := registry.New(registry.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "registry"), Metrics: f.metrics,
-		ResolveSource: source.resolve})
+		ResolveSource: source.resolve, Workspace: spaces.Has})
 	source.models = models
 	models.Routes(f.router)
 	models.Subscribe()
@@ -96,7 +101,7 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
-		Experiment: activeExperiment(track), Run: knownRun(track)})
+		Experiment: activeExperiment(track), Sees: track.Sees, SeesAll: track.SeesAll, Run: knownRun(track)})
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}, run: traces.Index})
 	traces.Routes(f.router)
 	traces.Subscribe()
@@ -108,7 +113,8 @@ func (s *Server) compose() ([]domain, error) {
 	hooks.Subscribe()
 	ds = append(ds, domain{name: "webhook", migrations: []db.Migrations{webhook.Migrations()}, start: hooks.Start})
 	ds = append(ds, domain{name: "scorer", migrations: []db.Migrations{scorer.Migrations()}})
-	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
+	spaces.Hold(f.holders(models, track, evalsets, hooks)...)
+	edge := mlflow.New(mlflow.Deps{Tracking: track, Registry: models, Traces: traces, EvalSets: evalsets, Webhooks: hooks, Workspaces: spaces, Scorers: scorer.New(f.db, f.clock), Files: f.files, Source: source.resolve, MaxUpload: f.cfg.MaxUpload << 20,
 		DataDir: f.cfg.DataDir, Clock: f.clock, Log: f.log.With("component", "mlflow")})
 	ds = append(ds, domain{name: "mlflow", start: edge.Start})
 	edge.Routes(f.router)

@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"alert":      {},
 	"pipeline":   {},
 	"webhook":    {},
+	"workspace":  {},
 	"scorer":     {},
 	"trash":      {},
 	"trace":      {},

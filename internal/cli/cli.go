@@ -38,6 +38,7 @@ import (
 	"github.com/modelyard/modelyard/internal/cli/trash"
 	"github.com/modelyard/modelyard/internal/cli/up"
 	"github.com/modelyard/modelyard/internal/cli/webhook"
+	"github.com/modelyard/modelyard/internal/cli/workspace"
 )
 
 // Main runs the program and gives its exit code.
@@ -100,7 +101,7 @@ Start with:
 	add("server", up.New(f), demo.New(f), endpoint.Deploy(f), doctor.New(f), runtime.New(f), migrate.New(f), backup.New(f), restore.New(f), config.New(f),
 		transfer.Import(f), transfer.Export(f))
 	add("noun", dataset.New(f), experiment.New(f), run.New(f), trace.New(f), evalset.New(f), pipeline.New(f), model.New(f), gate.New(f), endpoint.New(f), rollout.New(f),
-		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f), trash.New(f))
+		monitor.New(f), alert.New(f), webhook.New(f), lineage.New(f), event.New(f), job.New(f), trash.New(f), workspace.New(f))
 	root.AddCommand(version(f), exitCodes())
 	unknown(root)
 	return root

@@ -14,6 +14,7 @@ import (
 type Dataset struct {
 	ID          string            `json:"id"`
 	Name        string            `json:"name"`
+	Workspace   string            `json:"workspace"`
 	Digest      string            `json:"digest"` // 8 hex digits; another one after every change of the records
 	Schema      json.RawMessage   `json:"schema,omitempty"`
 	Records     int64             `json:"records"`

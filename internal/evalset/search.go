@@ -11,6 +11,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/page"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 func newReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -130,7 +131,7 @@ func (s *Service) Search(ctx context.Context, q Query) ([]Dataset, string, error
 		return nil, "", err
 	}
 	pass := passes(tree)
-	all = slices.DeleteFunc(all, func(d Dataset) bool { return !pass(&d) })
+	all = slices.DeleteFunc(all, func(d Dataset) bool { return !space.Sees(ctx, d.Workspace) || !pass(&d) })
 	slices.SortFunc(all, func(a, b Dataset) int { return compare(&a, &b, orders) })
 	start := min(max(from.Offset, 0), len(all))
 	end := min(start+page.Limit(q.Limit, DefaultPage, MaxPage), len(all))

@@ -17,6 +17,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
 	"github.com/modelyard/modelyard/internal/platform/id"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 //go:embed migrations
@@ -71,7 +72,7 @@ func (s *Service) Create(ctx context.Context, name string, tags map[string]strin
 		}
 	}
 	now := s.now()
-	d := Dataset{ID: "d-" + id.Hex(), Name: name, Digest: digest(name, now, 0), CreatedAt: now, UpdatedAt: now, CreatedBy: tags[userTag], UpdatedBy: tags[userTag]}
+	d := Dataset{ID: "d-" + id.Hex(), Name: name, Workspace: space.Of(ctx), Digest: digest(name, now, 0), CreatedAt: now, UpdatedAt: now, CreatedBy: tags[userTag], UpdatedBy: tags[userTag]}
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := put(tx, &d); err != nil {
 			return err
@@ -100,7 +101,7 @@ func (s *Service) Get(ctx context.Context, id string) (Dataset, error) {
 		return Dataset{}, noDataset(id)
 	}
 	ds, err := s.st.list(ctx, "WHERE id = ?", id)
-	if err == nil && len(ds) == 0 {
+	if err == nil && (len(ds) == 0 || !space.Sees(ctx, ds[0].Workspace)) {
 		err = noDataset(id)
 	}
 	if err != nil {
@@ -115,6 +116,13 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 		return nil
 	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
+		d, err := find(tx, id)
+		if errs.Is(err, errs.NotFound) || (err == nil && !space.Sees(ctx, d.Workspace)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		n, err := remove(tx, id)
 		if err != nil || n == 0 {
 			return err
@@ -127,6 +135,9 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 func (s *Service) edit(ctx context.Context, id string, do func(tx *db.Tx, d *Dataset) error) error {
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		d, err := find(tx, id)
+		if err == nil && !space.Sees(ctx, d.Workspace) {
+			err = noDataset(id)
+		}
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 
 type store struct{ db *db.DB }
 
-const columns = "id, name, digest, record_schema, records, created_at, updated_at, created_by, updated_by"
+const columns = "id, name, workspace, digest, record_schema, records, created_at, updated_at, created_by, updated_by"
 
 type scanner interface{ Scan(...any) error }
 
@@ -20,7 +20,7 @@ func scan(row scanner) (Dataset, error) {
 	d := Dataset{Tags: map[string]string{}, Experiments: []string{}}
 	var sc string
 	var at, updated int64
-	err := row.Scan(&d.ID, &d.Name, &d.Digest, &sc, &d.Records, &at, &updated, &d.CreatedBy, &d.UpdatedBy)
+	err := row.Scan(&d.ID, &d.Name, &d.Workspace, &d.Digest, &sc, &d.Records, &at, &updated, &d.CreatedBy, &d.UpdatedBy)
 	d.CreatedAt, d.UpdatedAt = clock.FromMicros(at), clock.FromMicros(updated)
 	if sc != "" {
 		d.Schema = json.RawMessage(sc)
@@ -29,9 +29,9 @@ func scan(row scanner) (Dataset, error) {
 }
 
 func put(tx *db.Tx, d *Dataset) error {
-	_, err := tx.Exec("INSERT INTO evalset ("+columns+") VALUES ("+db.Placeholders(9)+`) ON CONFLICT (id) DO UPDATE SET digest = excluded.digest,
+	_, err := tx.Exec("INSERT INTO evalset ("+columns+") VALUES ("+db.Placeholders(10)+`) ON CONFLICT (id) DO UPDATE SET digest = excluded.digest,
 		record_schema = excluded.record_schema, records = excluded.records, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
-		d.ID, d.Name, d.Digest, string(d.Schema), d.Records, clock.Micros(d.CreatedAt), clock.Micros(d.UpdatedAt), d.CreatedBy, d.UpdatedBy)
+		d.ID, d.Name, d.Workspace, d.Digest, string(d.Schema), d.Records, clock.Micros(d.CreatedAt), clock.Micros(d.UpdatedAt), d.CreatedBy, d.UpdatedBy)
 	return err
 }
 
@@ -131,6 +131,21 @@ func leaveExperiment(tx *db.Tx, experiment string) error {
 func countExperiments(tx *db.Tx, id string) (n int, err error) {
 	err = tx.QueryRow("SELECT count(*) FROM evalset_experiment WHERE evalset_id = ?", id).Scan(&n)
 	return n, err
+}
+
+func (s store) names(ctx context.Context, workspace string) ([]string, error) {
+	rows, err := s.db.Query(ctx, "SELECT name FROM evalset WHERE workspace = ? ORDER BY name", workspace)
+	return db.All(rows, err, db.Column[string])
+}
+
+func (s store) idsIn(ctx context.Context, workspace string) ([]string, error) {
+	rows, err := s.db.Query(ctx, "SELECT id FROM evalset WHERE workspace = ? ORDER BY id", workspace)
+	return db.All(rows, err, db.Column[string])
+}
+
+func moveWorkspace(tx *db.Tx, from, to string) error {
+	_, err := tx.Exec("UPDATE evalset SET workspace = ? WHERE workspace = ?", to, from)
+	return err
 }
 
 // remove deletes a dataset with all that is its own.

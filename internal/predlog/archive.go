@@ -3,8 +3,10 @@ package predlog
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
@@ -90,6 +92,7 @@ func (s *Service) sealEndpoint(ctx context.Context, endpoint string, hour int64,
 			}
 		}
 	}
+	var schemas []*Schema
 	views := make([]view, len(segs))
 	for i, g := range segs {
 		v, err := s.look(g, endpoint)
@@ -101,6 +104,9 @@ func (s *Service) sealEndpoint(ctx context.Context, endpoint string, hour int64,
 			if sc.Endpoint == endpoint {
 				add(&ins, "i:", sc.Inputs)
 				add(&outs, "o:", sc.Outputs)
+				if sc.Version != "" && !slices.ContainsFunc(schemas, func(have *Schema) bool { return have.Model == sc.Model && have.Version == sc.Version }) {
+					schemas = append(schemas, sc)
+				}
 			}
 		}
 	}
@@ -131,7 +137,11 @@ func (s *Service) sealEndpoint(ctx context.Context, endpoint string, hour int64,
 					return err
 				}
 			}
-			return rows.w.Close()
+			note, err := json.Marshal(schemas)
+			if err == nil {
+				err = rows.w.Note(schemasNote, string(note))
+			}
+			return errors.Join(err, rows.w.Close())
 		}()
 		_ = in.CloseWithError(err)
 		written <- err

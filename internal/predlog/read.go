@@ -415,11 +415,10 @@ func (s *Service) Find(ctx context.Context, predictionID string) ([]Record, erro
 	defer f.r.close()
 	out, err := f.find(ctx, "", id)
 	if err == nil && len(out) == 0 {
+		out, err = s.findSealed(ctx, id)
+	}
+	if err == nil && len(out) == 0 {
 		err = errs.NotFoundf("predlog.find", "no prediction %s", predictionID)
-		if first := s.oldest(); !first.IsZero() && id.Time().Before(first) && s.d.KeepRaw > 0 {
-			err = errs.NotFoundf("predlog.find", "prediction %s is older than the raw log, which begins at %s", predictionID, first.Format(time.RFC3339)).
-				WithHint("if it was made, its hour is kept as a Parquet file: GET /api/v1/endpoints/<name>/predictions/archives")
-		}
 	}
 	return out, err
 }

@@ -89,8 +89,9 @@ type Page[T any] struct {
 
 type listModelsInput struct {
 	PageQuery
-	Query string `query:"q" doc:"part of the name, in any case"`
-	Kind  string `query:"kind" enum:"model,prompt,all" default:"model" doc:"prompts are registered models with a tag of MLflow's; they have a list of their own"`
+	Query     string `query:"q" doc:"part of the name, in any case"`
+	Workspace string `query:"workspace" doc:"the only workspace to look in, with names as they are within it; all of them without it"`
+	Kind      string `query:"kind" enum:"model,prompt,all" default:"model" doc:"prompts are registered models with a tag of MLflow's; they have a list of their own"`
 }
 
 // promptTag marks a registered model as a prompt, with the value "true". The name is MLflow's.
@@ -119,7 +120,7 @@ func contains(field, part string) []Condition {
 type modelPage = Page[Model]
 
 func (h handlers) listModels(ctx context.Context, in *listModelsInput) (*modelPage, error) {
-	ms, next, err := h.s.ListModels(ctx, Query{PageSize: in.PageSize, PageToken: in.PageToken, Where: append(contains(FieldName, in.Query), ofKind(in.Kind)...)})
+	ms, next, err := h.s.ListModels(ctx, Query{Workspace: in.Workspace, PageSize: in.PageSize, PageToken: in.PageToken, Where: append(contains(FieldName, in.Query), ofKind(in.Kind)...)})
 	return &modelPage{ms, next}, err
 }
 

@@ -65,6 +65,9 @@ func checkMillis(c *errs.Collector, field string, ms int64) {
 // aliases of the source win, what was added here stays. Conflict when a model of that name was made at another time, unless IntoExisting.
 func (s *Service) ImportModel(ctx context.Context, n ImportedModel) (Model, Outcome, error) {
 	name, err := CheckName(n.Name)
+	if err == nil {
+		err = s.hasWorkspace(ctx, name)
+	}
 	if err != nil {
 		return Model{}, "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Limits of what a client may write.
@@ -25,6 +26,7 @@ const (
 // Model is a registered model.
 type Model struct {
 	Name          string            `json:"name"`
+	Workspace     string            `json:"workspace" doc:"of names with one, such as team-a:churn"`
 	Description   string            `json:"description"`
 	Tags          map[string]string `json:"tags"`
 	Aliases       map[string]string `json:"aliases"`                  // alias -> version
@@ -38,7 +40,7 @@ type Model struct {
 
 // NewModel describes a model to register.
 type NewModel struct {
-	Name        string            `json:"name" doc:"letters, digits, spaces and . _ - ( ) +, at most 256 bytes"`
+	Name        string            `json:"name" doc:"letters, digits, spaces and . _ - ( ) +, at most 256 bytes; in another workspace than the default one <workspace>:<name>"`
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 }
@@ -51,8 +53,21 @@ type ModelChange struct {
 }
 
 // CheckName checks a model name and gives it in Unicode normal form NFC. Names go into URLs, URIs (models:/name@alias), shells and
-// file names and are compared by people, so the characters are few: Latin letters, digits, inner spaces and . _ - ( ) +. It returns Invalid.
+// file names and are compared by people, so the characters are few: Latin letters, digits, inner spaces and . _ - ( ) +. A name in another
+// workspace than the default one has it before it, with a colon. It returns Invalid.
 func CheckName(name string) (string, error) {
+	workspace, bare := space.Split(name)
+	if bare == name {
+		return checkBare(name)
+	}
+	if err := space.Check(workspace); err != nil {
+		return "", errs.E(errs.Invalid, "registry.name", "the model name is not allowed", err).WithField("name", "expected <name>, or <workspace>:<name>")
+	}
+	bare, err := checkBare(bare)
+	return space.Full(workspace, bare), err
+}
+
+func checkBare(name string) (string, error) {
 	bad := func(format string, args ...any) (string, error) {
 		return "", errs.Invalidf("registry.name", "the model name is not allowed").WithField("name", format, args...)
 	}

@@ -140,6 +140,9 @@ func sizeOf(contents []blob.Content) (bytes int64) {
 
 // restoreModel brings a deleted model back with the versions deleted with it and its aliases. Kinds: NotFound, Conflict (the name is taken).
 func (s *Service) restoreModel(ctx context.Context, id string) error {
+	if err := s.hasHome(ctx, id); err != nil {
+		return err
+	}
 	return s.onTrashedModel(ctx, id, func(tx *db.Tx, m Model) error {
 		if err := freeName(tx, m.Name, m.id); err != nil {
 			return errs.E(errs.Conflict, "registry.restore", "the name of the deleted model is taken", err).WithHint("rename the model that has it now, then restore")

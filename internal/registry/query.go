@@ -60,6 +60,7 @@ type Order struct {
 
 // Query chooses models or versions. The zero value means all: models by name, versions by name and number descending.
 type Query struct {
+	Workspace string // the only one to look in; names in conditions and the order are those within it. "" for all
 	Where     []Condition // all must hold, and Filter too
 	Filter    filter.Node // read in ModelDialect or VersionDialect
 	OrderBy   []Order
@@ -86,6 +87,13 @@ func modelFields(e db.Engine) fields {
 		text:   map[string]string{FieldName: "m.name"},
 		number: map[string]string{FieldCreated: "m.created_at", FieldUpdated: "m.updated_at"},
 		owner:  "m.id", tagVersion: "0",
+	}
+}
+
+// within makes names those within a workspace.
+func (f fields) within(workspace string) {
+	if workspace != "" {
+		f.text[FieldName] = "m.bare"
 	}
 }
 

@@ -46,6 +46,8 @@ type Deps struct {
 	// ResolveSource finds the files behind a URI for versions made through the native API; the application knows how. NotFound or
 	// Invalid when there are none.
 	ResolveSource func(ctx context.Context, uri string) (Source, error)
+	// Workspace returns nil when there is such a workspace, else NotFound; nil when nobody knows.
+	Workspace func(ctx context.Context, name string) error
 }
 
 // Service is the model registry. Errors are of kind Invalid, NotFound, Conflict or Precondition unless the store itself fails.
@@ -72,6 +74,9 @@ func (s *Service) CreateModel(ctx context.Context, n NewModel) (Model, error) {
 	checkText(&c, "description", n.Description, MaxDescription)
 	checkTags(&c, n.Tags)
 	if err := c.Err("registry.create_model", "the model cannot be registered"); err != nil {
+		return Model{}, err
+	}
+	if err := s.hasWorkspace(ctx, name); err != nil {
 		return Model{}, err
 	}
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
@@ -129,7 +134,10 @@ func (s *Service) UpdateModel(ctx context.Context, name string, ch ModelChange) 
 	newName := name
 	if ch.Name != nil {
 		var err error
-		if newName, err = CheckName(*ch.Name); err != nil {
+		if newName, err = CheckName(*ch.Name); err == nil {
+			err = s.hasWorkspace(ctx, newName)
+		}
+		if err != nil {
 			return Model{}, err
 		}
 	}

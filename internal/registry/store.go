@@ -14,6 +14,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/id"
 	"github.com/modelyard/modelyard/internal/platform/page"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 const modelColumns = "m.id, m.name, m.description, m.created_at, m.updated_at"
@@ -24,6 +25,7 @@ func scanModel(r row) (Model, error) {
 	var m Model
 	var created, updated int64
 	err := r.Scan(&m.id, &m.Name, &m.Description, &created, &updated)
+	m.Workspace, _ = space.Split(m.Name)
 	m.CreatedAt, m.UpdatedAt = clock.FromMicros(created), clock.FromMicros(updated)
 	m.Tags, m.Aliases = map[string]string{}, map[string]string{}
 	return m, err
@@ -76,8 +78,9 @@ func (s *Service) insertModel(tx *db.Tx, name, description string) (Model, error
 	}
 	m := Model{id: id.New(), Name: name, Description: description}
 	now := clock.Micros(s.d.Clock.Now())
-	_, err := tx.Exec("INSERT INTO registry_model (id, name, name_fold, description, created_at, updated_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, 0)",
-		m.id, name, fold(name), description, now, now)
+	workspace, bare := space.Split(name)
+	_, err := tx.Exec("INSERT INTO registry_model (id, name, name_fold, workspace, bare, description, created_at, updated_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+		m.id, name, fold(name), workspace, bare, description, now, now)
 	return m, err
 }
 
@@ -101,7 +104,8 @@ func renameModel(tx *db.Tx, m Model, newName string) error {
 	if _, err := tx.Exec("UPDATE registry_gate SET model = ? WHERE model = ?", newName, m.Name); err != nil {
 		return err
 	}
-	_, err = tx.Exec("UPDATE registry_model SET name = ?, name_fold = ? WHERE id = ?", newName, fold(newName), m.id)
+	workspace, bare := space.Split(newName)
+	_, err = tx.Exec("UPDATE registry_model SET name = ?, name_fold = ?, workspace = ?, bare = ? WHERE id = ?", newName, fold(newName), workspace, bare, m.id)
 	return err
 }
 
@@ -371,6 +375,7 @@ func (s *Service) latest(ctx context.Context, m Model) (Version, error) {
 
 func (s *Service) queryModels(ctx context.Context, q Query) ([]Model, string, error) {
 	f := modelFields(s.d.DB.Engine())
+	f.within(q.Workspace)
 	limit := page.Limit(q.PageSize, 100, 1000)
 	keys, err := f.order(q.OrderBy, []Order{{Field: FieldName}})
 	if err != nil {
@@ -381,6 +386,7 @@ func (s *Service) queryModels(ctx context.Context, q Query) ([]Model, string, er
 
 func (s *Service) queryVersions(ctx context.Context, q Query) ([]Version, string, error) {
 	f := versionFields(s.d.DB.Engine())
+	f.within(q.Workspace)
 	limit := page.Limit(q.PageSize, 1000, 10_000)
 	keys, err := f.order(q.OrderBy, []Order{{Field: FieldName}, {Field: FieldNumber, Desc: true}})
 	if err != nil {
@@ -394,6 +400,9 @@ func list[T any](ctx context.Context, d *db.DB, f fields, q Query, limit int, ke
 	where, args, err := f.where(q.Where)
 	if err != nil {
 		return nil, "", err
+	}
+	if q.Workspace != "" {
+		where, args = where+" AND m.workspace = ?", append(args, q.Workspace)
 	}
 	tree, some, err := f.tree(q.Filter)
 	if err != nil {

@@ -160,9 +160,6 @@ func (s *Service) settle(name string, st *state, rec *record, route *routing.Rou
 			next = withoutFailed(name, rec.model, route, versions)
 		}
 	}
-	if next != nil && next != cur {
-		s.install(name, next)
-	}
 	keep := map[string]*deployed{}
 	if next != nil {
 		for _, d := range next.versions {
@@ -177,6 +174,9 @@ func (s *Service) settle(name string, st *state, rec *record, route *routing.Rou
 	}
 	st.loaded = keep
 	st.mu.Unlock()
+	if next != nil && next != cur {
+		s.install(name, next) // last: who sees it serve sees also what is loaded
+	}
 	for _, m := range []map[string]*deployed{before, loaded} {
 		for v, d := range m {
 			if keep[v] != d {

@@ -440,6 +440,14 @@ func (p *ParquetWriter) flush() error {
 	return p.err
 }
 
+// Note keeps a text under a key in the footer of the file.
+func (p *ParquetWriter) Note(key, text string) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	return p.writer.AppendKeyValueMetadata(key, text)
+}
+
 // Rows is the number of rows added so far.
 func (p *ParquetWriter) Rows() int64 { return p.rows }
 

@@ -28,7 +28,7 @@ func (s *Service) Correlate(ctx context.Context, experiments []string, first, se
 	if err != nil {
 		return Correlation{}, err
 	}
-	p, err := s.plan(Query{ExperimentIDs: experiments, Filter: base})
+	p, err := s.plan(ctx, Query{ExperimentIDs: experiments, Filter: base})
 	if err != nil {
 		return Correlation{}, err
 	}

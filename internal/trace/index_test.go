@@ -110,7 +110,7 @@ func naive(t *testing.T, s *Service, filter string) []string {
 
 func mustPlan(t *testing.T, s *Service) *plan {
 	t.Helper()
-	p, err := s.plan(Query{ExperimentIDs: []string{"1"}})
+	p, err := s.plan(t.Context(), Query{ExperimentIDs: []string{"1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestSpanCountIsExact(t *testing.T) {
 				t.Fatal(i, tr.SpanCount, err)
 			}
 		}
-		if _, err := s.Delete(t.Context(), Deletion{ExperimentID: "1", IDs: []string{tid(1)}}); err != nil {
+		if _, err := s.Purge(t.Context(), "1"); err != nil {
 			t.Fatal(err)
 		}
 		var left int

@@ -413,7 +413,9 @@ func (s *Service) Metrics(ctx context.Context, q MetricQuery) ([]MetricPoint, er
 	if err != nil {
 		return nil, err
 	}
-	q.ExperimentIDs = slices.DeleteFunc(slices.Clone(q.ExperimentIDs), func(id string) bool { return !idPattern.MatchString(id) })
+	if q.ExperimentIDs, err = s.seen(ctx, q.ExperimentIDs); err != nil {
+		return nil, err
+	}
 	g := &groups{q: &q, by: map[groupKey]*group{}}
 	if len(q.ExperimentIDs) > 0 && q.Limit > 0 {
 		linked, err := s.linkedTo(ctx, filters)

@@ -26,6 +26,9 @@ func (s *Service) Delete(ctx context.Context, d Deletion) (int64, error) {
 	if err := d.validate(); err != nil {
 		return 0, err
 	}
+	if ok, err := s.sees(ctx, d.ExperimentID); err != nil || !ok {
+		return 0, err // none that could be here
+	}
 	if len(d.IDs) > 0 {
 		d.IDs = slices.DeleteFunc(slices.Clone(d.IDs), func(id string) bool { return !idPattern.MatchString(id) })
 		if len(d.IDs) == 0 { // none that could be here

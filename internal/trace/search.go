@@ -44,7 +44,7 @@ func (q Query) fingerprint() string {
 func (s *Service) Search(ctx context.Context, q Query) ([]Trace, string, error) {
 	started := time.Now()
 	defer func() { s.metrics.search.Observe(time.Since(started).Seconds()) }()
-	plan, err := s.plan(q)
+	plan, err := s.plan(ctx, q)
 	if err != nil {
 		return nil, "", err
 	}
@@ -154,11 +154,14 @@ func (p *plan) values(t *Trace) []any {
 	return out
 }
 
-func (s *Service) plan(q Query) (*plan, error) {
+func (s *Service) plan(ctx context.Context, q Query) (*plan, error) {
 	if len(q.ExperimentIDs) > MaxExperiments {
 		return nil, errs.Invalidf("trace.search", "a search takes at most %d experiments, got %d", MaxExperiments, len(q.ExperimentIDs)).WithField("experiment_ids", "expected fewer ids")
 	}
-	experiments := slices.DeleteFunc(slices.Clone(q.ExperimentIDs), func(id string) bool { return !idPattern.MatchString(id) })
+	experiments, err := s.seen(ctx, q.ExperimentIDs)
+	if err != nil {
+		return nil, err
+	}
 	tree, err := parseFilter(q.Filter)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"log/slog"
@@ -35,6 +36,10 @@ type Deps struct {
 	Metrics prometheus.Registerer
 	// Experiment returns nil when an experiment is there and takes writes, else NotFound or Invalid.
 	Experiment func(ctx context.Context, id string) error
+	// Sees reports whether a request may see what is in an experiment, SeesAll that it may see all there are, which saves the question;
+	// nil when everything is seen.
+	Sees    func(ctx context.Context, id string) (bool, error)
+	SeesAll func(ctx context.Context) bool
 	// Run returns nil when a run is there, else NotFound.
 	Run func(ctx context.Context, id string) error
 }
@@ -72,6 +77,9 @@ func (s *Service) Start(ctx context.Context, n NewTrace) (Trace, error) {
 		return Trace{}, err
 	}
 	now := s.now()
+	if err := s.mine(ctx, n.ID); err != nil {
+		return Trace{}, err
+	}
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		t, err := s.revive(ctx, tx, n.ID, n.ExperimentID)
 		if err != nil {
@@ -152,16 +160,78 @@ func (s *Service) now() time.Time { return s.d.Clock.Now().Truncate(time.Millise
 // Get finds a trace without its spans. Kinds: NotFound.
 func (s *Service) Get(ctx context.Context, id string) (Trace, error) {
 	t, err := s.st.get(ctx, id)
+	if err == nil {
+		err = s.visible(ctx, id, t.ExperimentID)
+	}
 	if err != nil {
-		return t, err
+		return Trace{}, err
 	}
 	by, err := s.st.assessments(ctx, []string{id})
 	t.Assessments = by[id]
 	return t, err
 }
 
+// visible returns nil when the request may see a trace of an experiment, else NotFound.
+func (s *Service) visible(ctx context.Context, id, experiment string) error {
+	ok, err := s.sees(ctx, experiment)
+	if err == nil && !ok {
+		err = noTrace(id)
+	}
+	return err
+}
+
+func (s *Service) sees(ctx context.Context, experiment string) (bool, error) {
+	if s.d.Sees == nil {
+		return true, nil
+	}
+	return s.d.Sees(ctx, experiment)
+}
+
+// limited reports whether there is something that the request may not see.
+func (s *Service) limited(ctx context.Context) bool {
+	return s.d.Sees != nil && (s.d.SeesAll == nil || !s.d.SeesAll(ctx))
+}
+
+// mine refuses to write to a trace that is there and that the request may not see. Kinds: NotFound.
+func (s *Service) mine(ctx context.Context, id string) error {
+	if !s.limited(ctx) {
+		return nil
+	}
+	there, err := s.st.experimentsOf(ctx, []string{id})
+	if err != nil {
+		return err
+	}
+	if experiment, ok := there[id]; ok {
+		return s.visible(ctx, id, experiment)
+	}
+	return nil
+}
+
+// seen keeps the experiments whose traces the request may see.
+func (s *Service) seen(ctx context.Context, experiments []string) ([]string, error) {
+	out := make([]string, 0, len(experiments))
+	for _, id := range experiments {
+		if !idPattern.MatchString(id) {
+			continue
+		}
+		ok, err := s.sees(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
 // Spans reads the spans of a trace, roots first, then by their start.
-func (s *Service) Spans(ctx context.Context, id string) ([]Span, error) { return s.st.spans(ctx, id) }
+func (s *Service) Spans(ctx context.Context, id string) ([]Span, error) {
+	if err := s.mine(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.st.spans(ctx, id)
+}
 
 // exportWait is how long a reader waits for spans that the client has told of and that are on their way.
 const exportWait = 3 * time.Second
@@ -213,6 +283,17 @@ func (s *Service) Many(ctx context.Context, ids, experiments []string) ([]Trace,
 	if err != nil {
 		return nil, err
 	}
+	if s.limited(ctx) {
+		kept := ts[:0]
+		for _, t := range ts {
+			if ok, err := s.sees(ctx, t.ExperimentID); err != nil {
+				return nil, err
+			} else if ok {
+				kept = append(kept, t)
+			}
+		}
+		ts = kept
+	}
 	if experiments != nil {
 		in := map[string]bool{}
 		for _, e := range experiments {
@@ -244,6 +325,9 @@ func (s *Service) assess(ctx context.Context, ts []Trace) error {
 
 // change edits one trace in a transaction. Kinds: NotFound.
 func (s *Service) change(ctx context.Context, id string, do func(t *Trace) error) error {
+	if err := s.mine(ctx, id); err != nil {
+		return err
+	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		t, err := mustFind(tx, id)
 		if err != nil {
@@ -330,6 +414,16 @@ func (s *Service) LinkRun(ctx context.Context, runID string, ids []string) error
 	if err := s.d.Run(ctx, runID); err != nil {
 		return err
 	}
+	if s.limited(ctx) { // traces of others are as unknown as those that are not there
+		ts, err := s.Many(ctx, ids, nil)
+		if err != nil {
+			return err
+		}
+		ids = ids[:0:0]
+		for i := range ts {
+			ids = append(ids, ts[i].ID)
+		}
+	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		for _, id := range ids {
 			if t, err := find(tx, id); err != nil {
@@ -369,7 +463,7 @@ func (s *Service) LinkPrompts(ctx context.Context, id string, prompts []PromptVe
 		checkText(&c, "prompt_versions.name", p.Name, 500)
 		checkText(&c, "prompt_versions.version", p.Version, 100)
 	}
-	if err := c.Err("trace.link_prompts", "the prompt versions are not valid"); err != nil {
+	if err := cmp.Or(c.Err("trace.link_prompts", "the prompt versions are not valid"), s.mine(ctx, id)); err != nil {
 		return err
 	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
@@ -387,6 +481,9 @@ func (s *Service) LinkPrompts(ctx context.Context, id string, prompts []PromptVe
 
 // Links gives the runs and prompt versions (name/version) that a trace is linked to.
 func (s *Service) Links(ctx context.Context, id string) (runs, prompts []string, err error) {
+	if err := s.mine(ctx, id); err != nil {
+		return nil, nil, err
+	}
 	r, err := s.st.links(ctx, "run", []string{id})
 	if err != nil {
 		return nil, nil, err

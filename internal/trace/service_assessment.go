@@ -36,6 +36,9 @@ func (s *Service) Assess(ctx context.Context, a Assessment) (Assessment, error) 
 	}
 	a.ID = ""
 	stamp(&a, s.now())
+	if err := s.mine(ctx, a.TraceID); err != nil {
+		return a, err
+	}
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := mustFind(tx, a.TraceID); err != nil {
 			return err
@@ -82,6 +85,9 @@ func (s *Service) Assessment(ctx context.Context, traceID, id string) (Assessmen
 // Reassess changes an assessment; its source, span and kind stay. Kinds: Invalid, NotFound.
 func (s *Service) Reassess(ctx context.Context, traceID, id string, ch AssessmentChange) (Assessment, error) {
 	var out Assessment
+	if err := s.mine(ctx, traceID); err != nil {
+		return out, err
+	}
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := mustFind(tx, traceID); err != nil {
 			return err
@@ -124,6 +130,9 @@ func (s *Service) Reassess(ctx context.Context, traceID, id string, ch Assessmen
 // Unassess removes an assessment; one that it overrode is valid again. One that is not there is no error, as with MLflow. Kinds: NotFound
 // (the trace).
 func (s *Service) Unassess(ctx context.Context, traceID, id string) error {
+	if err := s.mine(ctx, traceID); err != nil {
+		return err
+	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := mustFind(tx, traceID); err != nil {
 			return err

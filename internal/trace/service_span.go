@@ -70,9 +70,13 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 		}
 		kept = append(kept, packed{b, block})
 	}
+	kept, err := s.onlyMine(ctx, kept, &first)
+	if err != nil {
+		return Added{}, err
+	}
 	slices.SortFunc(kept, func(a, b packed) int { return strings.Compare(a.TraceID, b.TraceID) }) // one order for all writers
 	out := first
-	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
+	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		out = first
 		for _, b := range kept {
 			if err := s.addBatch(ctx, tx, experimentID, b); errs.Is(err, errs.Exhausted) {
@@ -94,6 +98,38 @@ func (s *Service) AddSpans(ctx context.Context, experimentID string, batches []S
 	s.metrics.spans.WithLabelValues("accepted").Add(float64(out.Accepted))
 	s.metrics.spans.WithLabelValues("rejected").Add(float64(out.Rejected))
 	return out, nil
+}
+
+// onlyMine rejects spans of traces that are there and that the request may not see.
+func (s *Service) onlyMine(ctx context.Context, in []packed, out *Added) ([]packed, error) {
+	if len(in) == 0 || !s.limited(ctx) {
+		return in, nil
+	}
+	ids := make([]string, len(in))
+	for i := range in {
+		ids[i] = in[i].TraceID
+	}
+	theirs := map[string]bool{}
+	there, err := s.st.experimentsOf(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for id, experiment := range there {
+		ok, err := s.sees(ctx, experiment)
+		if err != nil {
+			return nil, err
+		}
+		theirs[id] = !ok
+	}
+	kept := in[:0]
+	for _, b := range in {
+		if theirs[b.TraceID] {
+			out.reject(len(b.Spans), noTrace(b.TraceID))
+			continue
+		}
+		kept = append(kept, b)
+	}
+	return kept, nil
 }
 
 // packed is a batch made ready before the transaction, which others wait for.

@@ -157,6 +157,28 @@ func (s store) many(ctx context.Context, ids []string) ([]Trace, error) {
 	return out, rows.Err()
 }
 
+// experimentsOf finds the experiments of some traces, of those in the trash the one they were deleted from; unknown ones are left out.
+func (s store) experimentsOf(ctx context.Context, ids []string) (map[string]string, error) {
+	out := map[string]string{}
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !idPattern.MatchString(id) }) // no text that a database cannot take
+	for part := range slices.Chunk(ids, 500) {
+		rows, err := s.db.Query(ctx, "SELECT id, CASE WHEN deleted_at > 0 THEN trashed_from ELSE experiment_id END FROM trace WHERE id IN ("+db.Placeholders(len(part))+")", anys(part)...)
+		if err != nil {
+			return nil, err
+		}
+		err = eachRow(rows, func() error {
+			var id, experiment string
+			err := rows.Scan(&id, &experiment)
+			out[id] = experiment
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func anys(ids []string) []any {
 	out := make([]any, len(ids))
 	for i, id := range ids {

@@ -31,6 +31,7 @@ const (
 type experimentCreated struct {
 	ExperimentID string `json:"experiment_id"`
 	Name         string `json:"name"`
+	Workspace    string `json:"workspace,omitempty"`
 }
 
 type runCreated struct {

@@ -46,6 +46,7 @@ type Tag struct {
 // Experiment groups runs.
 type Experiment struct {
 	ID        string
+	Workspace string
 	Name      string
 	Lifecycle Lifecycle
 	CreatedAt time.Time
@@ -150,8 +151,9 @@ func cleanKey(key string) bool {
 
 // NewExperiment describes an experiment to create.
 type NewExperiment struct {
-	Name string
-	Tags []Tag
+	Workspace string // "" for the one that the request works in
+	Name      string
+	Tags      []Tag
 }
 
 func (n NewExperiment) validate() error {

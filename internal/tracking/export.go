@@ -143,7 +143,7 @@ func (s *Service) prepareExport(ctx context.Context, q ExportQuery) (*export, er
 	if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == attribute("start_time") }) {
 		orders = append(orders, filter.Order{Ref: attribute("start_time"), Desc: true})
 	}
-	if e.exps, err = experimentNumbers(q.ExperimentIDs); err != nil {
+	if e.exps, err = s.experimentNumbers(ctx, q.ExperimentIDs); err != nil {
 		return nil, err
 	}
 	if len(q.Columns) == 0 {

@@ -56,7 +56,7 @@ func (s *Service) GroupRuns(ctx context.Context, q GroupQuery) (groups []Group, 
 	if err != nil {
 		return nil, false, err
 	}
-	exps, err := experimentNumbers(q.ExperimentIDs)
+	exps, err := s.experimentNumbers(ctx, q.ExperimentIDs)
 	if err != nil {
 		return nil, false, err
 	}

@@ -43,6 +43,7 @@ func (s *Service) Routes(r *httpx.Router) {
 type ExperimentView struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
+	Workspace string            `json:"workspace" doc:"names are unique within it"`
 	Lifecycle Lifecycle         `json:"lifecycle"`
 	CreatedAt time.Time         `json:"created_at"`
 	UpdatedAt time.Time         `json:"updated_at"`
@@ -69,7 +70,7 @@ func tagMap(tags []Tag) map[string]string {
 func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]ExperimentView, error) {
 	out := make([]ExperimentView, len(in))
 	for i, e := range in {
-		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
+		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Workspace: e.Workspace, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
 			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict()), Best: declaredBest(e.Tags)}
 		n, last, err := s.st.runStats(ctx, e.num)
 		if err != nil {
@@ -86,6 +87,7 @@ func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]Exper
 type listExperimentsIn struct {
 	Filter    string `query:"filter" doc:"for example name LIKE 'bike%'"`
 	View      View   `query:"view" enum:"active,deleted,all" default:"active"`
+	Workspace string `query:"workspace" doc:"the only workspace to look in; all of them without it"`
 	PageSize  int    `query:"page_size" minimum:"0" maximum:"1000"`
 	PageToken string `query:"page_token"`
 }
@@ -96,7 +98,7 @@ type experimentList struct {
 }
 
 func (s *Service) listExperimentsHTTP(ctx context.Context, in *listExperimentsIn) (*experimentList, error) {
-	es, next, err := s.SearchExperiments(ctx, Query{Filter: in.Filter, View: in.View, Limit: page.Limit(in.PageSize, 100, 1000), PageToken: in.PageToken})
+	es, next, err := s.SearchExperiments(ctx, Query{Filter: in.Filter, View: in.View, Workspace: in.Workspace, Limit: page.Limit(in.PageSize, 100, 1000), PageToken: in.PageToken})
 	if err != nil {
 		return nil, err
 	}
@@ -106,13 +108,14 @@ func (s *Service) listExperimentsHTTP(ctx context.Context, in *listExperimentsIn
 
 type createExperimentIn struct {
 	Body struct {
-		Name string            `json:"name"`
-		Tags map[string]string `json:"tags,omitempty"`
+		Name      string            `json:"name"`
+		Workspace string            `json:"workspace,omitempty" doc:"the default one without it"`
+		Tags      map[string]string `json:"tags,omitempty"`
 	}
 }
 
 func (s *Service) createExperimentHTTP(ctx context.Context, in *createExperimentIn) (*ExperimentView, error) {
-	n := NewExperiment{Name: in.Body.Name}
+	n := NewExperiment{Workspace: in.Body.Workspace, Name: in.Body.Name}
 	for _, k := range slices.Sorted(maps.Keys(in.Body.Tags)) {
 		n.Tags = append(n.Tags, Tag{k, in.Body.Tags[k]})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // ImportOutcome says what an import did with one thing.
@@ -95,7 +96,7 @@ func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (e
 			return err
 		}
 		eid := strconv.FormatInt(num, 10)
-		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name})
+		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name, space.Default})
 	})
 	if errors.Is(err, errChecked) {
 		err = nil

@@ -244,7 +244,7 @@ func (s *Service) tellExperiment(ctx context.Context, tx *db.Tx, typ string, exp
 	if err != nil {
 		return err
 	}
-	return s.d.Events.Append(ctx, tx, typ, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, name})
+	return s.d.Events.Append(ctx, tx, typ, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, name, ""})
 }
 
 // ModelExperiment is the experiment that a logged model is in, deleted ones too. Kinds: NotFound.

@@ -12,6 +12,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/filter"
 	"github.com/modelyard/modelyard/internal/platform/page"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 func attribute(key string) filter.Ref { return filter.Ref{Entity: filter.Attribute, Key: key} }
@@ -87,7 +88,7 @@ func (s *Service) SearchRuns(ctx context.Context, q RunQuery) (RunPage, error) {
 	if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == attribute("start_time") }) {
 		orders = append(orders, filter.Order{Ref: attribute("start_time"), Desc: true})
 	}
-	exps, err := experimentNumbers(q.ExperimentIDs)
+	exps, err := s.experimentNumbers(ctx, q.ExperimentIDs)
 	if err != nil {
 		return RunPage{}, err
 	}
@@ -159,14 +160,14 @@ func shown(tree filter.Node, view View) filter.Node {
 	return &filter.And{Parts: []filter.Node{only, tree}}
 }
 
-// experimentNumbers reads the ids of a search, each once; an unknown one has no runs.
-func experimentNumbers(ids []string) ([]int64, error) {
+// experimentNumbers reads the ids of a search, each once; one that is unknown, or that the request may not see, has no runs.
+func (s *Service) experimentNumbers(ctx context.Context, ids []string) ([]int64, error) {
 	if len(ids) > maxExperiments {
 		return nil, errs.Invalidf("tracking.search", "a search takes at most %d experiments, got %d", maxExperiments, len(ids)).WithField("experiment_ids", "expected fewer ids")
 	}
 	exps := make([]int64, 0, len(ids))
 	for _, eid := range ids {
-		if n, err := parseExperimentID(eid); err == nil {
+		if n, err := s.st.experimentNumber(ctx, eid); err == nil {
 			exps = append(exps, n)
 		}
 	}
@@ -347,6 +348,7 @@ type Query struct {
 	Limit         int
 	PageToken     string
 	Datasets      []DatasetRef // of models: metrics count only when measured on one of them
+	Workspace     string       // of experiments: the only one to look in; "" for all that the request sees
 }
 
 // DatasetRef names a dataset by name and, if given, digest.
@@ -376,7 +378,9 @@ func (s *Service) SearchExperiments(ctx context.Context, q Query) ([]Experiment,
 	if err != nil {
 		return nil, "", err
 	}
-	all = slices.DeleteFunc(all, func(e Experiment) bool { return !q.View.shows(e.Lifecycle) })
+	all = slices.DeleteFunc(all, func(e Experiment) bool {
+		return !q.View.shows(e.Lifecycle) || !space.Sees(ctx, e.Workspace) || (q.Workspace != "" && q.Workspace != e.Workspace)
+	})
 	t := newTable(len(all), func(i int) string { return all[i].ID })
 	t.text(attribute("name"), func(i int) string { return all[i].Name })
 	t.text(attribute("experiment_id"), func(i int) string { return all[i].ID })
@@ -429,9 +433,9 @@ func (s *Service) SearchModels(ctx context.Context, q Query) ([]LoggedModel, str
 	}
 	var all []LoggedModel
 	for _, eid := range q.ExperimentIDs {
-		num, err := parseExperimentID(eid)
+		num, err := s.st.experimentNumber(ctx, eid)
 		if err != nil {
-			continue // an unknown one has no models
+			continue // one that is unknown, or not to be seen, has no models
 		}
 		some, err := s.st.models(ctx, "m.exp = ? AND m.deleted_at = 0", num)
 		if err != nil {

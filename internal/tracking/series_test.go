@@ -83,7 +83,10 @@ func TestExtremesAreReadFromPointsOnce(t *testing.T) {
 		r := must(s.CreateRun(ctx, NewRun{ExperimentID: DefaultExperiment}))(t)
 		log(r.ID, "m", 0, 3, -2, 7, 1)
 		log(r.ID, "nan", 0, math.NaN(), math.NaN())
-		ok(t, s.d.DB.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec("UPDATE metric_latest SET low = NULL, high = NULL"); return err }))
+		ok(t, s.d.DB.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec("UPDATE metric_latest SET low = NULL, high = NULL")
+			return err
+		}))
 		look := func() map[string]float64 {
 			fresh := New(s.d) // as after a start: nothing is in memory
 			return must(fresh.SearchRuns(ctx, RunQuery{ExperimentIDs: []string{"0"}, Aggregates: []string{"min(metrics.m)", "max(metrics.m)", "min(metrics.nan)", "max(metrics.nan)"}}))(t).Aggregates[r.ID]

@@ -20,6 +20,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
 	"github.com/modelyard/modelyard/internal/platform/id"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 //go:embed migrations
@@ -36,6 +37,8 @@ type Deps struct {
 	Clock   clock.Clock
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	// Workspace returns nil when there is such a workspace, else NotFound; nil when nobody knows.
+	Workspace func(ctx context.Context, name string) error
 }
 
 // Service is the use-cases of tracking. Safe for concurrent use.
@@ -71,6 +74,14 @@ func (s *Service) CreateExperiment(ctx context.Context, n NewExperiment) (string
 	if err := n.validate(); err != nil {
 		return "", err
 	}
+	if n.Workspace == "" {
+		n.Workspace = space.Of(ctx)
+	}
+	if s.d.Workspace != nil {
+		if err := s.d.Workspace(ctx, n.Workspace); err != nil {
+			return "", err
+		}
+	}
 	var num int64
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -78,23 +89,23 @@ func (s *Service) CreateExperiment(ctx context.Context, n NewExperiment) (string
 			return err
 		}
 		eid := strconv.FormatInt(num, 10)
-		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name})
+		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name, n.Workspace})
 	})
 	return strconv.FormatInt(num, 10), err
 }
 
 // Experiment finds an experiment, deleted ones too. Kinds: NotFound.
 func (s *Service) Experiment(ctx context.Context, eid string) (Experiment, error) {
-	num, err := parseExperimentID(eid)
+	num, err := s.st.experimentNumber(ctx, eid)
 	if err != nil {
 		return Experiment{}, err
 	}
-	return s.st.experiment(ctx, "e.id = ?", num, eid)
+	return s.st.experiment(ctx, eid, "e.id = ?", num)
 }
 
-// ExperimentByName finds an experiment by name, deleted ones too. Kinds: NotFound.
+// ExperimentByName finds an experiment of the workspace that the request works in by name, deleted ones too. Kinds: NotFound.
 func (s *Service) ExperimentByName(ctx context.Context, name string) (Experiment, error) {
-	e, err := s.st.experiment(ctx, "e.name = ?", name, name)
+	e, err := s.st.experiment(ctx, name, "e.workspace = ? AND e.name = ?", space.Of(ctx), name)
 	if errs.Is(err, errs.NotFound) {
 		return e, errs.NotFoundf("tracking.experiment", "Could not find experiment with name '%s'", clip(name))
 	}
@@ -148,7 +159,7 @@ func (s *Service) DeleteExperimentTag(ctx context.Context, eid, key string) erro
 }
 
 func (s *Service) onExperiment(ctx context.Context, eid string, want View, do func(tx *db.Tx, num int64) error) error {
-	num, err := parseExperimentID(eid)
+	num, err := s.st.experimentNumber(ctx, eid)
 	if err != nil {
 		return err
 	}
@@ -165,7 +176,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 	if err := n.validate(); err != nil {
 		return Run{}, err
 	}
-	exp, err := parseExperimentID(n.ExperimentID)
+	exp, err := s.st.experimentNumber(ctx, n.ExperimentID)
 	if err != nil {
 		return Run{}, err
 	}
@@ -344,9 +355,16 @@ func (t *turns) place(runID string) uint32 {
 }
 
 func (s *Service) onRun(ctx context.Context, runID string, want View, do func(tx *db.Tx, r runRow) error) error {
+	sight, err := s.st.sight(ctx)
+	if err != nil {
+		return err
+	}
 	defer s.turns.take(s.d.DB, runID)()
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := s.st.findRun(tx, runID)
+		if err == nil && !sight.sees(r.exp) {
+			err = noRun(runID)
+		}
 		if err != nil {
 			return err
 		}

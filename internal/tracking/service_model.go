@@ -15,7 +15,11 @@ func (s *Service) CreateModel(ctx context.Context, n NewModel) (LoggedModel, err
 	if err := n.validate(); err != nil {
 		return LoggedModel{}, err
 	}
-	exp, err := parseExperimentID(n.ExperimentID)
+	exp, err := s.st.experimentNumber(ctx, n.ExperimentID)
+	if err != nil {
+		return LoggedModel{}, err
+	}
+	sight, err := s.st.sight(ctx)
 	if err != nil {
 		return LoggedModel{}, err
 	}
@@ -30,7 +34,11 @@ func (s *Service) CreateModel(ctx context.Context, n NewModel) (LoggedModel, err
 			return err
 		}
 		if n.RunID != "" {
-			if _, err := s.st.findRun(tx, n.RunID); err != nil {
+			r, err := s.st.findRun(tx, n.RunID)
+			if err == nil && !sight.sees(r.exp) {
+				err = noRun(n.RunID)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -58,7 +66,14 @@ func (s *Service) FinalizeModel(ctx context.Context, modelID string, status Mode
 
 // Model finds a logged model that is not deleted. Kinds: NotFound.
 func (s *Service) Model(ctx context.Context, modelID string) (LoggedModel, error) {
-	return s.st.model(ctx, modelID)
+	m, err := s.st.model(ctx, modelID)
+	if err == nil {
+		err = s.st.sees(ctx, m.exp, noModel(modelID))
+	}
+	if err != nil {
+		return LoggedModel{}, err
+	}
+	return m, nil
 }
 
 // DeleteModel marks a logged model deleted.
@@ -101,8 +116,15 @@ func (s *Service) LogModelParams(ctx context.Context, modelID string, params []P
 }
 
 func (s *Service) onModel(ctx context.Context, modelID string, do func(tx *db.Tx, m LoggedModel) error) error {
+	sight, err := s.st.sight(ctx)
+	if err != nil {
+		return err
+	}
 	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
 		m, err := s.st.findModel(tx, modelID)
+		if err == nil && !sight.sees(m.exp) {
+			err = noModel(modelID)
+		}
 		if err != nil {
 			return err
 		}
@@ -115,7 +137,7 @@ func (s *Service) ModelsOfRun(ctx context.Context, runID, name string) ([]Logged
 	models, err := s.st.models(ctx, "m.run_id = ? AND m.deleted_at = 0", runID)
 	out := models[:0]
 	for _, m := range models {
-		if name == "" || m.Name == name {
+		if (name == "" || m.Name == name) && s.st.sees(ctx, m.exp, noModel(m.ID)) == nil {
 			out = append(out, m)
 		}
 	}
@@ -130,5 +152,8 @@ func (s *Service) modelNames(ctx context.Context, ids []string) (map[string]stri
 // HasModel reports whether a logged model exists and its experiment. Kinds: NotFound.
 func (s *Service) HasModel(ctx context.Context, modelID string) (experimentID string, err error) {
 	m, err := s.st.modelInfo(ctx, modelID)
+	if err == nil {
+		err = s.st.sees(ctx, m.exp, noModel(modelID))
+	}
 	return m.ExperimentID, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // store is the SQL of this domain: experiments here, runs, metrics, models and search in files of their own.
@@ -17,6 +18,7 @@ type store struct {
 	db    *db.DB
 	index *index
 	cache *runCache
+	homes *homes
 }
 
 // The memory of the search index and of the cache of runs, in bytes.
@@ -26,7 +28,7 @@ const (
 )
 
 func newStore(d *db.DB) *store {
-	st := &store{db: d, cache: newRunCache(cacheBytes)}
+	st := &store{db: d, cache: newRunCache(cacheBytes), homes: &homes{}}
 	st.index = newIndex(st, indexBytes)
 	d.OnDoubt(st.forgetAll)
 	return st
@@ -44,14 +46,17 @@ func (st *store) forgetAll() { st.forget(st.index.experiments()...) }
 
 func (st *store) ensureDefault(tx *db.Tx, now time.Time) error {
 	at := clock.Micros(now)
-	_, err := tx.Exec("INSERT INTO experiment (id, name, lifecycle, created_at, updated_at) VALUES (0, 'Default', ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-		string(Active), at, at)
+	_, err := tx.Exec("INSERT INTO experiment (id, workspace, name, lifecycle, created_at, updated_at) VALUES (0, ?, 'Default', ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+		space.Default, string(Active), at, at)
 	return err
 }
 
 func (st *store) insertExperiment(tx *db.Tx, n NewExperiment, now time.Time) (int64, error) {
-	if err := st.nameFree(tx, n.Name); err != nil {
+	if err := st.nameFree(tx, n.Workspace, n.Name); err != nil {
 		return 0, err
+	}
+	if n.Workspace != space.Default {
+		tx.AfterCommit(st.homes.forget)
 	}
 	var num int64
 	// ids of purged experiments are not given again: events and links of people tell of them
@@ -59,7 +64,7 @@ func (st *store) insertExperiment(tx *db.Tx, n NewExperiment, now time.Time) (in
 		return 0, err
 	}
 	at := clock.Micros(now)
-	if _, err := tx.Exec("INSERT INTO experiment (id, name, lifecycle, created_at, updated_at) VALUES (?, ?, ?, ?, ?)", num, n.Name, string(Active), at, at); err != nil {
+	if _, err := tx.Exec("INSERT INTO experiment (id, workspace, name, lifecycle, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)", num, n.Workspace, n.Name, string(Active), at, at); err != nil {
 		return 0, err
 	}
 	for _, t := range n.Tags {
@@ -70,9 +75,9 @@ func (st *store) insertExperiment(tx *db.Tx, n NewExperiment, now time.Time) (in
 	return num, nil
 }
 
-func (st *store) nameFree(tx *db.Tx, name string) error {
+func (st *store) nameFree(tx *db.Tx, workspace, name string) error {
 	var lifecycle string
-	err := tx.QueryRow("SELECT lifecycle FROM experiment WHERE name = ?", name).Scan(&lifecycle)
+	err := tx.QueryRow("SELECT lifecycle FROM experiment WHERE workspace = ? AND name = ?", workspace, name).Scan(&lifecycle)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -85,20 +90,20 @@ func (st *store) nameFree(tx *db.Tx, name string) error {
 	return errs.E(errs.Conflict, "tracking.experiment", "Experiment(name="+clip(name)+") already exists.", nil)
 }
 
-const experimentColumns = "e.id, e.name, e.lifecycle, e.created_at, e.updated_at"
+const experimentColumns = "e.id, e.workspace, e.name, e.lifecycle, e.created_at, e.updated_at"
 
 func scanExperiment(row interface{ Scan(...any) error }) (Experiment, error) {
 	var e Experiment
 	var created, updated int64
 	var lifecycle string
-	err := row.Scan(&e.num, &e.Name, &lifecycle, &created, &updated)
+	err := row.Scan(&e.num, &e.Workspace, &e.Name, &lifecycle, &created, &updated)
 	e.ID, e.Lifecycle = strconv.FormatInt(e.num, 10), Lifecycle(lifecycle)
 	e.CreatedAt, e.UpdatedAt = clock.FromMicros(created), clock.FromMicros(updated)
 	return e, err
 }
 
-func (st *store) experiment(ctx context.Context, where string, arg any, shown string) (Experiment, error) {
-	e, err := scanExperiment(st.db.QueryRow(ctx, "SELECT "+experimentColumns+" FROM experiment e WHERE "+where, arg))
+func (st *store) experiment(ctx context.Context, shown, where string, args ...any) (Experiment, error) {
+	e, err := scanExperiment(st.db.QueryRow(ctx, "SELECT "+experimentColumns+" FROM experiment e WHERE "+where, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Experiment{}, noExperiment(shown)
 	}
@@ -177,11 +182,11 @@ func (st *store) checkExperiment(tx *db.Tx, num int64, want View) error {
 }
 
 func (st *store) renameExperiment(tx *db.Tx, num int64, name string, now time.Time) error {
-	var have string
-	if err := tx.QueryRow("SELECT name FROM experiment WHERE id = ?", num).Scan(&have); err != nil || have == name {
+	var workspace, have string
+	if err := tx.QueryRow("SELECT workspace, name FROM experiment WHERE id = ?", num).Scan(&workspace, &have); err != nil || have == name {
 		return err
 	}
-	if err := st.nameFree(tx, name); err != nil {
+	if err := st.nameFree(tx, workspace, name); err != nil {
 		return err
 	}
 	_, err := tx.Exec("UPDATE experiment SET name = ?, updated_at = ? WHERE id = ?", name, clock.Micros(now), num)

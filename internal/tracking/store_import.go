@@ -22,7 +22,7 @@ func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time
 	}
 	if out == Created {
 		updated := cmp.Or(n.UpdatedMs, n.CreatedMs, now.UnixMilli())
-		_, err = tx.Exec("INSERT INTO experiment (id, name, lifecycle, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+		_, err = tx.Exec("INSERT INTO experiment (id, workspace, name, lifecycle, created_at, updated_at) VALUES (?, 'default', ?, ?, ?, ?)",
 			num, n.Name, string(n.Lifecycle), cmp.Or(n.CreatedMs, now.UnixMilli())*1000, updated*1000)
 		if err != nil {
 			return 0, "", err
@@ -57,7 +57,7 @@ func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, Import
 	}
 	var num, runs int64
 	var lifecycle string
-	err = tx.QueryRow("SELECT e.id, e.lifecycle, (SELECT count(*) FROM run r WHERE r.exp = e.id) FROM experiment e WHERE e.name = ?", n.Name).Scan(&num, &lifecycle, &runs)
+	err = tx.QueryRow("SELECT e.id, e.lifecycle, (SELECT count(*) FROM run r WHERE r.exp = e.id) FROM experiment e WHERE e.workspace = 'default' AND e.name = ?", n.Name).Scan(&num, &lifecycle, &runs)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		num, err = st.freeExperiment(tx, n.SourceID)

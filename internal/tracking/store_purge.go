@@ -117,6 +117,7 @@ func (st *store) removeExperiment(tx *db.Tx, exp int64) error {
 		return err
 	}
 	_, err = tx.Exec("DELETE FROM experiment WHERE id = ?", exp)
+	tx.AfterCommit(st.homes.forget)
 	return err
 }
 

@@ -198,6 +198,9 @@ func (st *store) runInfo(ctx context.Context, runID string) (Run, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, noRun(runID)
 	}
+	if err == nil {
+		err = st.sees(ctx, r.exp, noRun(runID))
+	}
 	return r, err
 }
 
@@ -205,6 +208,9 @@ func (st *store) run(ctx context.Context, runID string) (Run, error) {
 	runs, err := st.cachedRuns(ctx, []string{runID})
 	if err == nil && len(runs) == 0 {
 		return Run{}, noRun(runID)
+	}
+	if err == nil {
+		err = st.sees(ctx, runs[0].exp, noRun(runID))
 	}
 	if err != nil {
 		return Run{}, err

@@ -287,14 +287,19 @@ func (st *store) runsByID(ctx context.Context, ids []string) ([]Run, error) {
 
 // runNumbers finds the numbers of runs inside the store, by id.
 func (st *store) runNumbers(ctx context.Context, ids []string) (map[string]int64, error) {
-	out := make(map[string]int64, len(ids))
+	out, in := make(map[string]int64, len(ids)), make(map[string]int64, len(ids))
 	err := st.scan(ctx, func(rows *sql.Rows) error {
 		var id string
-		var num int64
-		err := rows.Scan(&id, &num)
-		out[id] = num
+		var num, exp int64
+		err := rows.Scan(&id, &num, &exp)
+		out[id], in[id] = num, exp
 		return err
-	}, "SELECT r.id, r.num FROM "+st.listed("TEXT")+" w CROSS JOIN run r WHERE r.id = w.value", st.list(quoted(ids)))
+	}, "SELECT r.id, r.num, r.exp FROM "+st.listed("TEXT")+" w CROSS JOIN run r WHERE r.id = w.value", st.list(quoted(ids)))
+	for id, exp := range in {
+		if st.sees(ctx, exp, noRun(id)) != nil {
+			delete(out, id)
+		}
+	}
 	return out, err
 }
 

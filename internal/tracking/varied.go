@@ -36,7 +36,7 @@ func (s *Service) Varied(ctx context.Context, q VariedQuery) (differ []string, r
 			return nil, 0, err
 		}
 	}
-	exps, err := experimentNumbers(q.ExperimentIDs)
+	exps, err := s.experimentNumbers(ctx, q.ExperimentIDs)
 	if err != nil {
 		return nil, 0, err
 	}

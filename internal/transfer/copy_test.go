@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -93,12 +94,12 @@ func dropOutputs(d map[string]any) {
 // stopper breaks a source off after some histories, as a kill does.
 type stopper struct {
 	Source
-	left int
+	left atomic.Int64 // histories come side by side
 	stop context.CancelFunc
 }
 
 func (s *stopper) History(ctx context.Context, r Run, key string, part func([]Point) error) error {
-	if s.left--; s.left < 0 {
+	if s.left.Add(-1) < 0 {
 		s.stop()
 		return ctx.Err()
 	}
@@ -112,7 +113,9 @@ func TestInterruptedImportGoesOn(t *testing.T) {
 	tries := 0
 	for left := 0; ; left++ {
 		ctx, stop := context.WithCancel(t.Context())
-		r, err := Copy(ctx, &stopper{src, left, stop}, dst, Options{KeepsIDs: true})
+		breaks := &stopper{Source: src, stop: stop}
+		breaks.left.Store(int64(left))
+		r, err := Copy(ctx, breaks, dst, Options{KeepsIDs: true})
 		stop()
 		if err == nil {
 			if !r.Complete() || len(r.Problems) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Event is what a webhook can ask for, as MLflow names it: entity and action with a dot between.
@@ -92,16 +93,16 @@ func (s *Service) translate(ctx context.Context, e events.Event) (Event, map[str
 	}
 	switch e.Type {
 	case "registry.model.created":
-		return one(ModelCreated, PromptCreated), map[string]any{"name": d.Model, "tags": shown(m.Tags, m.isPrompt()), "description": m.Description}, nil
+		return one(ModelCreated, PromptCreated), map[string]any{"name": space.Bare(d.Model), "tags": shown(m.Tags, m.isPrompt()), "description": m.Description}, nil
 	case "registry.version.created":
 		return s.versionCreated(ctx, d, m)
 	case "registry.alias.set":
-		return one(VersionAliasCreated, PromptAliasCreated), map[string]any{"name": d.Model, "alias": d.Alias, "version": d.Version}, nil
+		return one(VersionAliasCreated, PromptAliasCreated), map[string]any{"name": space.Bare(d.Model), "alias": d.Alias, "version": d.Version}, nil
 	case "registry.alias.deleted":
-		return one(VersionAliasDeleted, PromptAliasDeleted), map[string]any{"name": d.Model, "alias": d.Alias}, nil
+		return one(VersionAliasDeleted, PromptAliasDeleted), map[string]any{"name": space.Bare(d.Model), "alias": d.Alias}, nil
 	}
 	set := e.Type == "registry.tag.set"
-	data := map[string]any{"name": d.Model, "key": d.Key}
+	data := map[string]any{"name": space.Bare(d.Model), "key": d.Key}
 	if set {
 		data["value"] = d.Value
 	}
@@ -124,10 +125,10 @@ func (s *Service) versionCreated(ctx context.Context, d heard, m Model) (Event, 
 		return "", nil, err
 	}
 	if m.isPrompt() {
-		return PromptVersionCreated, map[string]any{"name": d.Model, "version": d.Version, "template": orNull(v.Tags[promptText]), "tags": shown(v.Tags, true),
+		return PromptVersionCreated, map[string]any{"name": space.Bare(d.Model), "version": d.Version, "template": orNull(v.Tags[promptText]), "tags": shown(v.Tags, true),
 			"description": orNull(v.Description)}, nil
 	}
-	return VersionCreated, map[string]any{"name": d.Model, "version": d.Version, "source": v.Source, "run_id": orNull(v.RunID), "tags": shown(v.Tags, false),
+	return VersionCreated, map[string]any{"name": space.Bare(d.Model), "version": d.Version, "source": space.BareURI(v.Source), "run_id": orNull(v.RunID), "tags": shown(v.Tags, false),
 		"description": orNull(v.Description)}, nil
 }
 

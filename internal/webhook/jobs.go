@@ -23,6 +23,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/events"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 const (
@@ -54,7 +55,12 @@ func body(e Event, at time.Time, data map[string]any) ([]byte, error) {
 
 // onRegistry writes a job for each webhook that asked for the event.
 func (s *Service) onRegistry(ctx context.Context, e events.Event) error {
-	hooks, err := s.list(ctx, MaxWebhooks, "")
+	var about heard
+	if err := e.Decode(&about); err != nil {
+		return err
+	}
+	workspace, _ := space.Split(about.Model)
+	hooks, err := s.list(ctx, workspace, MaxWebhooks, "")
 	if err != nil || len(hooks) == 0 {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 	"github.com/modelyard/modelyard/internal/platform/page"
 	"github.com/modelyard/modelyard/internal/platform/secret"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 //go:embed migrations
@@ -74,7 +75,7 @@ func (s *Service) Create(ctx context.Context, n NewWebhook) (Webhook, error) {
 		return Webhook{}, err
 	}
 	now := s.d.Clock.Now()
-	w := Webhook{ID: id.New(), Name: n.Name, Description: n.Description, URL: n.URL, Events: once(n.Events), Active: !n.Disabled, CreatedAt: now, UpdatedAt: now}
+	w := Webhook{ID: id.New(), Name: n.Name, Workspace: space.Of(ctx), Description: n.Description, URL: n.URL, Events: once(n.Events), Active: !n.Disabled, CreatedAt: now, UpdatedAt: now}
 	if err := s.seal(&w, n.Secret); err != nil {
 		return Webhook{}, err
 	}
@@ -113,7 +114,8 @@ func (s *Service) List(ctx context.Context, limit int, token string) ([]Webhook,
 		return nil, "", err
 	}
 	limit = page.Limit(limit, 100, MaxPage)
-	all, err := s.list(ctx, limit+1, c.Before)
+	workspace, _ := space.From(ctx)
+	all, err := s.list(ctx, workspace, limit+1, c.Before)
 	if err != nil || len(all) <= limit {
 		return all, "", err
 	}
@@ -140,7 +142,7 @@ func (s *Service) Update(ctx context.Context, hookID string, ch Change) (Webhook
 	}
 	var w Webhook
 	err := s.d.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if w, err = findTx(tx, hookID); err != nil {
+		if w, err = findTx(ctx, tx, hookID); err != nil {
 			return err
 		}
 		if err := s.apply(&w, ch); err != nil {
@@ -181,5 +183,20 @@ func deref(s *string) string {
 
 // Delete removes a webhook; what was not delivered yet is not sent.
 func (s *Service) Delete(ctx context.Context, hookID string) error {
-	return s.d.DB.Write(ctx, func(tx *db.Tx) error { return remove(tx, hookID) })
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error { return remove(ctx, tx, hookID) })
+}
+
+// NamesInWorkspace lists the names of a workspace's webhooks.
+func (s *Service) NamesInWorkspace(ctx context.Context, workspace string) ([]string, error) {
+	return s.names(ctx, workspace)
+}
+
+// MoveWorkspace puts all webhooks of a workspace into another.
+func (s *Service) MoveWorkspace(ctx context.Context, from, to string) error {
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error { return moveWorkspace(tx, from, to) })
+}
+
+// PurgeWorkspace removes all webhooks of a workspace.
+func (s *Service) PurgeWorkspace(ctx context.Context, workspace string) error {
+	return s.d.DB.Write(ctx, func(tx *db.Tx) error { return removeWorkspace(tx, workspace) })
 }

@@ -22,6 +22,7 @@ const (
 type Webhook struct {
 	ID          string
 	Name        string
+	Workspace   string // whose models it hears of
 	Description string
 	URL         string
 	Events      []Event

@@ -122,8 +122,17 @@ func (f *Factory) Send(ctx context.Context, method, path string, body any) (Obje
 // ExperimentID finds an experiment by name, or takes an id as it is. A name wins.
 func (f *Factory) ExperimentID(ctx context.Context, nameOrID string) (string, error) {
 	o, err := f.Fetch(ctx, "/api/v1/experiments", url.Values{"filter": {"name = '" + strings.ReplaceAll(nameOrID, "'", "''") + "'"}})
-	if found := o.Items("items"); err == nil && len(found) > 0 {
+	found := o.Items("items")
+	switch {
+	case err == nil && len(found) == 1:
 		return found[0].Str("id"), nil
+	case err == nil && len(found) > 1: // in several workspaces
+		for _, e := range found {
+			if e.Str("workspace") == "default" {
+				return e.Str("id"), nil
+			}
+		}
+		return "", &client.Error{Kind: "invalid", Message: fmt.Sprintf("%d workspaces have an experiment named %q", len(found), nameOrID), Hint: "give its id; list them with: modelyard experiment list"}
 	}
 	if nameOrID != "" && strings.Trim(nameOrID, "0123456789") == "" {
 		return nameOrID, nil

@@ -3,6 +3,7 @@ package experiment
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -15,35 +16,51 @@ const root = "api/v1/experiments"
 // New is `modelyard experiment`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "experiment", Short: "Experiments: groups of runs", Aliases: []string{"experiments", "exp"}}
-	cmd.AddCommand(&cobra.Command{
-		Use: "list", Short: "List experiments, newest first", Args: cmdutil.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.ShowList(cmd.Context(), "/"+root, nil, 0, "no experiments yet: point an MLflow client at this server and log a run",
-				cmdutil.Col("id", "id"), cmdutil.Col("name", "name"), cmdutil.AgoCol("updated", "updated_at"))
-		},
-	}, &cobra.Command{
+	cmd.AddCommand(list(f), create(f), &cobra.Command{
 		Use: "get <id>", Short: "Show one experiment", Args: cmdutil.Args("<id>"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.Fetch(cmd.Context(), client.P(root, args[0]), nil)
 			if err != nil {
 				return err
 			}
-			return f.Describe(o, cmdutil.Pair{Key: "id", Value: o.Str("id")}, cmdutil.Pair{Key: "name", Value: o.Str("name")}, cmdutil.Pair{Key: "state", Value: o.Str("lifecycle")},
+			return f.Describe(o, cmdutil.Pair{Key: "id", Value: o.Str("id")}, cmdutil.Pair{Key: "name", Value: o.Str("name")}, cmdutil.Pair{Key: "workspace", Value: o.Str("workspace")}, cmdutil.Pair{Key: "state", Value: o.Str("lifecycle")},
 				cmdutil.Pair{Key: "created", Value: o.Str("created_at")}, cmdutil.Pair{Key: "description", Value: o.Str("description")}, cmdutil.Pair{Key: "hypothesis", Value: o.Str("hypothesis")},
 				cmdutil.Pair{Key: "criteria", Value: o.Str("success_criteria")}, cmdutil.Pair{Key: "verdict", Value: verdict(o)}, cmdutil.Pair{Key: "tags", Value: o.Str("tags")})
-		},
-	}, &cobra.Command{
-		Use: "create <name>", Short: "Make an experiment", Args: cmdutil.Args("<name>"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root, map[string]string{"name": args[0]})
-			if err != nil {
-				return err
-			}
-			return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
 		},
 	}, edit(f), conclude(f), merge(f),
 		change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
 		change(f, "restore", "Bring an experiment back from the trash", "restored"))
+	return cmd
+}
+
+func list(f *cmdutil.Factory) *cobra.Command {
+	var workspace string
+	cmd := &cobra.Command{Use: "list", Short: "List experiments, newest first", Args: cmdutil.Args(), RunE: func(cmd *cobra.Command, _ []string) error {
+		q := url.Values{}
+		if workspace != "" {
+			q.Set("workspace", workspace)
+		}
+		return f.ShowList(cmd.Context(), "/"+root, q, 0, "no experiments yet: point an MLflow client at this server and log a run",
+			cmdutil.Col("id", "id"), cmdutil.Col("name", "name"), cmdutil.Col("workspace", "workspace"), cmdutil.AgoCol("updated", "updated_at"))
+	}}
+	cmd.Flags().StringVar(&workspace, "workspace", "", "only those of one workspace")
+	return cmd
+}
+
+func create(f *cmdutil.Factory) *cobra.Command {
+	var workspace string
+	cmd := &cobra.Command{Use: "create <name>", Short: "Make an experiment", Args: cmdutil.Args("<name>"), RunE: func(cmd *cobra.Command, args []string) error {
+		body := map[string]string{"name": args[0]}
+		if workspace != "" {
+			body["workspace"] = workspace
+		}
+		o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root, body)
+		if err != nil {
+			return err
+		}
+		return f.Created(o, o.Str("id"), "/experiments/"+o.Str("id"), "mlflow.set_experiment("+"'"+args[0]+"')")
+	}}
+	cmd.Flags().StringVar(&workspace, "workspace", "", "the workspace to make it in; the default one without it")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ package model
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,10 +23,17 @@ func New(f *cmdutil.Factory) *cobra.Command {
 }
 
 func list(f *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List registered models", Args: cmdutil.Args(), RunE: func(cmd *cobra.Command, _ []string) error {
-		return f.ShowList(cmd.Context(), "/"+root, nil, 0, "no models yet: mlflow.register_model(...) or modelyard model register",
+	var workspace string
+	cmd := &cobra.Command{Use: "list", Short: "List registered models", Args: cmdutil.Args(), RunE: func(cmd *cobra.Command, _ []string) error {
+		q := url.Values{}
+		if workspace != "" {
+			q.Set("workspace", workspace)
+		}
+		return f.ShowList(cmd.Context(), "/"+root, q, 0, "no models yet: mlflow.register_model(...) or modelyard model register",
 			cmdutil.Col("name", "name"), cmdutil.Col("latest", "latest_version"), aliasCol(), cmdutil.AgoCol("updated", "updated_at"))
 	}}
+	cmd.Flags().StringVar(&workspace, "workspace", "", "only those of one workspace")
+	return cmd
 }
 
 func aliasCol() cmdutil.Column[cmdutil.Object] {

@@ -67,15 +67,15 @@ func CleanPath(p string) (string, error) {
 			return bad("it holds a backslash or a non-printing character")
 		}
 	}
-	if strings.HasPrefix(p, "/") || strings.Contains(strings.SplitN(p, "/", 2)[0], ":") {
-		return bad("it is absolute")
-	}
 	for seg := range strings.SplitSeq(p, "/") {
 		if seg == ".." || strings.EqualFold(seg, "%2e%2e") {
 			return bad("it climbs out with ..")
 		}
 	}
 	c := path.Clean(p)
+	if first, _, _ := strings.Cut(c, "/"); strings.HasPrefix(p, "/") || strings.Contains(first, ":") { // ./c:/x too
+		return bad("it is absolute")
+	}
 	if c == "." {
 		return "", nil
 	}

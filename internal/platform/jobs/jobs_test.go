@@ -137,7 +137,7 @@ func TestFailureIsRetriedWithBackOff(t *testing.T) {
 		y.run()
 		y.enqueue(jobs.New{Kind: "flaky"})
 		for n := int64(1); n < 3; n++ {
-			y.await("an attempt fails", func() bool { j := y.only(); return calls.Load() == n && j.State == jobs.Ready && j.Error != "" })
+			y.await("an attempt fails", func() bool { j := y.only(); return int64(j.Attempt) == n && j.State == jobs.Ready && j.Error != "" })
 			if wait := y.only().RunAt.Sub(y.c.Now()); wait != time.Second<<(n-1) {
 				y.t.Errorf("attempt %d waits %s", n, wait)
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
@@ -53,10 +54,13 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	if ctx, p, err = ownPart(ctx, p); err != nil {
+		return place{}, err
+	}
 	if rest, ok := strings.CutPrefix(p, versionsFolder+"/"); ok {
 		name, rest, _ := strings.Cut(rest, "/")
 		number, rest, _ := strings.Cut(rest, "/")
-		v, err := e.d.Registry.GetVersion(ctx, name, number)
+		v, err := e.d.Registry.GetVersion(ctx, full(ctx, name), number)
 		return place{root: v.FilesRoot(), path: rest, readOnly: true}, err
 	}
 	part := strings.SplitN(p, "/", 5)
@@ -85,6 +89,20 @@ func (e *Edge) locate(ctx context.Context, p string) (place, error) {
 		return place{root: tracking.ModelRoot(part[2]), path: strings.Join(part[4:], "/")}, nil
 	}
 	return place{}, nothing
+}
+
+// ownPart takes workspaces/<name>/ off a path, with which MLflow lays out the artifacts of workspaces. Another workspace than the
+// request's is refused; a request without one gets it from the path.
+func ownPart(ctx context.Context, p string) (context.Context, string, error) {
+	rest, ok := strings.CutPrefix(p, "workspaces/")
+	if !ok {
+		return ctx, p, nil
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	if !space.Sees(ctx, name) {
+		return ctx, "", errs.Invalidf("mlflow.artifact", "Artifact path targets workspace '%.80s' but the workspace specified in the request is '%s'.", name, space.Of(ctx))
+	}
+	return space.With(ctx, name), rest, nil
 }
 
 type fileInfo struct {
@@ -203,7 +221,7 @@ func (e *Edge) getVersionArtifact(w http.ResponseWriter, req *http.Request) {
 		e.fail(w, req, err)
 		return
 	}
-	v, err := e.d.Registry.GetVersion(req.Context(), q.Get("name"), q.Get("version"))
+	v, err := e.d.Registry.GetVersion(req.Context(), full(req.Context(), q.Get("name")), q.Get("version"))
 	if err != nil {
 		e.fail(w, req, err)
 		return

@@ -21,6 +21,7 @@ import (
 	"github.com/modelyard/modelyard/internal/trace"
 	"github.com/modelyard/modelyard/internal/tracking"
 	"github.com/modelyard/modelyard/internal/webhook"
+	"github.com/modelyard/modelyard/internal/workspace"
 )
 
 // Version is the MLflow version whose protocol this is; its clients choose features by it.
@@ -28,13 +29,14 @@ const Version = "3.17.2"
 
 // Deps of an Edge.
 type Deps struct {
-	Tracking *tracking.Service
-	Registry *registry.Service
-	Traces   *trace.Service
-	EvalSets *evalset.Service
-	Webhooks *webhook.Service
-	Scorers  *scorer.Service
-	Files    *blob.Files
+	Tracking   *tracking.Service
+	Registry   *registry.Service
+	Traces     *trace.Service
+	EvalSets   *evalset.Service
+	Webhooks   *webhook.Service
+	Scorers    *scorer.Service
+	Workspaces *workspace.Service
+	Files      *blob.Files
 	// Source finds the files behind the URI that a model version is made of.
 	Source func(ctx context.Context, uri string) (registry.Source, error)
 	// MaxUpload is the largest artifact that is taken, in bytes.
@@ -79,7 +81,7 @@ func (e *Edge) Routes(r *httpx.Router) {
 	}
 	for i, base := range bases() {
 		at := func(method, path string, a httpx.Action, h http.HandlerFunc) {
-			r.Handle(method, base+path, a, e.oneWorkspace(h))
+			r.Handle(method, base+path, a, e.within(h))
 			if i == 0 && method != "" {
 				e.served = append(e.served, Endpoint{method, path})
 			}
@@ -95,10 +97,11 @@ func (e *Edge) Routes(r *httpx.Router) {
 		e.transferRoutes(at)
 		e.webhookRoutes(at)
 		e.scorerRoutes(at)
+		e.workspaceRoutes(at)
 		e.otherRoutes(at)
 	}
 	e.serverRoutes(func(method, path string, a httpx.Action, h http.HandlerFunc) {
-		r.Handle(method, path, a, e.oneWorkspace(h))
+		r.Handle(method, path, a, e.within(h))
 		e.served = append(e.served, Endpoint{method, path})
 	})
 	e.leftOutRoutes(r)

@@ -56,7 +56,7 @@ func TestRecordedShapes(t *testing.T) {
 		t.Fatalf("%d %q", code, body)
 	}
 	info := do(t, s, "GET", "/api/3.0/mlflow/server-info", "", 200)
-	if info["workspaces_enabled"] != false || info["multipart_uploads_enabled"] != true || info["multipart_downloads_enabled"] != false {
+	if info["workspaces_enabled"] != true || info["multipart_uploads_enabled"] != true || info["multipart_downloads_enabled"] != false {
 		t.Errorf("%v", info)
 	}
 	if e := do(t, s, "GET", api+"experiments/get-by-name?experiment_name=none", "", 404); e["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
@@ -405,8 +405,8 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 200)
 	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
 	// nobody writes into a workspace that is not there
-	for path, status := range map[string]int{api + "experiments/search": 501, "/api/3.0/mlflow/workspaces": 501, "/api/3.0/mlflow/server-info": 200} {
-		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "FEATURE_DISABLED" {
+	for path, status := range map[string]int{api + "experiments/search": 404, "/api/3.0/mlflow/server-info": 200} {
+		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
 			t.Errorf("%s: %d %s", path, code, text)
 		}
 	}

@@ -33,11 +33,11 @@ type experiment struct {
 	Updated   integer    `json:"last_update_time"`
 	Created   integer    `json:"creation_time"`
 	Tags      []keyValue `json:"tags,omitempty"`
-	Workspace string     `json:"workspace"` // always the default one
+	Workspace string     `json:"workspace"`
 }
 
 func fromExperiment(x tracking.Experiment) experiment {
-	return experiment{x.ID, x.Name, "mlflow-artifacts:/" + x.ID, string(x.Lifecycle), millis(x.UpdatedAt), millis(x.CreatedAt), fromTags(x.Tags), "default"}
+	return experiment{x.ID, x.Name, "mlflow-artifacts:/" + x.ID, string(x.Lifecycle), millis(x.UpdatedAt), millis(x.CreatedAt), fromTags(x.Tags), x.Workspace}
 }
 
 type experimentReply struct {

@@ -14,24 +14,22 @@ type leftOut struct {
 	what  string
 	why   string
 	paths []string
-	off   bool // MLflow calls it a feature that is not switched on
 }
 
 // leftOuts is the one list of what is left out: the routes, the documentation and the tests are made of it.
 func leftOuts() []leftOut {
 	return []leftOut{
-		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}, false},
-		{"workspaces", "there is one workspace; server-info says workspaces_enabled false", []string{"/3.0/mlflow/workspaces"}, true},
-		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}, false},
-		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}, false},
-		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}, false},
-		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}, false},
-		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}, false},
-		{"review queues", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/review-queues"}, false},
-		{"prompt optimisation", "it needs models that the server calls", []string{"/3.0/mlflow/prompt-optimization"}, false},
-		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}, false},
+		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}},
+		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}},
+		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}},
+		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}},
+		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}},
+		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}},
+		{"review queues", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/review-queues"}},
+		{"prompt optimisation", "it needs models that the server calls", []string{"/3.0/mlflow/prompt-optimization"}},
+		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}},
 		{"the assistant, the MCP registry, the demo and the telemetry of MLflow's web page", "this server has a web page of its own",
-			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}, false},
+			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}},
 	}
 }
 
@@ -65,29 +63,8 @@ func underBases(p string) bool { return strings.HasPrefix(p, "/2.0/") || strings
 // notImplemented answers for a part of MLflow that is left out. 501 is not retried by the clients.
 func (e *Edge) notImplemented(part leftOut) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		if part.off {
-			e.fail(w, req, workspacesOff())
-			return
-		}
 		e.fail(w, req, &codedError{"NOT_IMPLEMENTED", http.StatusNotImplemented,
 			fmt.Sprintf("%s %.200s is not implemented: this server does not have %s (%s)", req.Method, req.URL.Path, part.what, part.why)})
-	}
-}
-
-// workspacesOff is MLflow's answer to those who ask for workspaces, or for one by header, where there are none; with a status that its
-// clients do not take for a passing failure.
-func workspacesOff() error {
-	return &codedError{"FEATURE_DISABLED", http.StatusNotImplemented, "Workspace APIs are not available: workspaces are not enabled on this server"}
-}
-
-// oneWorkspace refuses requests that name a workspace: what they write would land where they do not expect it.
-func (e *Edge) oneWorkspace(h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		if strings.TrimSpace(req.Header.Get("X-MLFLOW-WORKSPACE")) != "" && !strings.HasSuffix(req.URL.Path, "/server-info") {
-			e.fail(w, req, workspacesOff())
-			return
-		}
-		h(w, req)
 	}
 }
 

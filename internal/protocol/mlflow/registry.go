@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/filter"
+	"github.com/modelyard/modelyard/internal/platform/space"
 	"github.com/modelyard/modelyard/internal/registry"
 )
 
@@ -76,7 +77,7 @@ func tagList(in map[string]string) []keyValue {
 func ms(t time.Time) integer { return integer(t.UnixMilli()) }
 
 func (e *Edge) fromRegistered(ctx context.Context, m registry.Model, latest bool) (registered, error) {
-	out := registered{Name: m.Name, Created: ms(m.CreatedAt), Updated: ms(m.UpdatedAt), Description: m.Description, Tags: tagList(m.Tags)}
+	out := registered{Name: space.Bare(m.Name), Created: ms(m.CreatedAt), Updated: ms(m.UpdatedAt), Description: m.Description, Tags: tagList(m.Tags)}
 	for _, a := range slices.Sorted(maps.Keys(m.Aliases)) {
 		out.Aliases = append(out.Aliases, aliasTarget{a, m.Aliases[a]})
 	}
@@ -98,7 +99,7 @@ func (e *Edge) createRegistered(ctx context.Context, in *struct {
 	if in.Name == "" {
 		return registeredReply{}, errs.Invalidf("mlflow.registry", "Registered model name cannot be empty").WithField("name", "expected a name")
 	}
-	m, err := e.d.Registry.CreateModel(ctx, registry.NewModel{Name: in.Name, Description: in.Description, Tags: tagMap(in.Tags)})
+	m, err := e.d.Registry.CreateModel(ctx, registry.NewModel{Name: full(ctx, in.Name), Description: in.Description, Tags: tagMap(in.Tags)})
 	if err != nil {
 		return registeredReply{}, err
 	}
@@ -114,7 +115,7 @@ func (e *Edge) getRegistered(ctx context.Context, in *modelName) (registeredRepl
 	if in.Name == "" {
 		return registeredReply{}, missing("name")
 	}
-	m, err := e.d.Registry.GetModel(ctx, in.Name)
+	m, err := e.d.Registry.GetModel(ctx, full(ctx, in.Name))
 	if err != nil {
 		return registeredReply{}, err
 	}
@@ -135,8 +136,8 @@ type registeredList struct {
 }
 
 // registryQuery translates a search. Prompts are left out unless the filter asks about them.
-func registryQuery(in *searchRegistryIn, d filter.Dialect, most int) (registry.Query, error) {
-	q := registry.Query{PageToken: in.PageToken, PageSize: min(int(in.Max), 10_000)}
+func registryQuery(ctx context.Context, in *searchRegistryIn, d filter.Dialect, most int) (registry.Query, error) {
+	q := registry.Query{Workspace: space.Of(ctx), PageToken: in.PageToken, PageSize: min(int(in.Max), 10_000)}
 	if err := checkMax(in.Max, most); err != nil {
 		return q, err
 	}
@@ -185,7 +186,7 @@ func withoutTag(n filter.Node) filter.Node {
 }
 
 func (e *Edge) searchRegistered(ctx context.Context, in *searchRegistryIn) (registeredList, error) {
-	q, err := registryQuery(in, registry.ModelDialect(), 1000)
+	q, err := registryQuery(ctx, in, registry.ModelDialect(), 1000)
 	if err != nil {
 		return registeredList{}, err
 	}
@@ -211,7 +212,7 @@ func (e *Edge) updateRegistered(ctx context.Context, in *struct {
 	if in.Name == "" {
 		return registeredReply{}, missing("name")
 	}
-	m, err := e.d.Registry.UpdateModel(ctx, in.Name, registry.ModelChange{Description: in.Description})
+	m, err := e.d.Registry.UpdateModel(ctx, full(ctx, in.Name), registry.ModelChange{Description: in.Description})
 	if err != nil {
 		return registeredReply{}, err
 	}
@@ -229,7 +230,7 @@ func (e *Edge) renameRegistered(ctx context.Context, in *struct {
 	case in.NewName == "":
 		return registeredReply{}, missing("new_name")
 	}
-	m, err := e.d.Registry.RenameModel(ctx, in.Name, in.NewName)
+	m, err := e.d.Registry.RenameModel(ctx, full(ctx, in.Name), full(ctx, in.NewName))
 	if err != nil {
 		return registeredReply{}, err
 	}
@@ -241,7 +242,7 @@ func (e *Edge) deleteRegistered(ctx context.Context, in *modelName) (none, error
 	if in.Name == "" {
 		return none{}, missing("name")
 	}
-	return none{}, e.d.Registry.DeleteModel(ctx, in.Name)
+	return none{}, e.d.Registry.DeleteModel(ctx, full(ctx, in.Name))
 }
 
 type modelTagIn struct {
@@ -254,7 +255,7 @@ func (e *Edge) setRegisteredTag(ctx context.Context, in *modelTagIn) (none, erro
 	if in.Name == "" || in.Key == "" {
 		return none{}, missing(cmp.Or(emptyName(in.Name, "name"), "key"))
 	}
-	return none{}, e.d.Registry.SetModelTag(ctx, in.Name, in.Key, in.Value)
+	return none{}, e.d.Registry.SetModelTag(ctx, full(ctx, in.Name), in.Key, in.Value)
 }
 
 // emptyName gives the name of a field that has no value.
@@ -269,7 +270,7 @@ func (e *Edge) deleteRegisteredTag(ctx context.Context, in *modelTagIn) (none, e
 	if in.Name == "" || in.Key == "" {
 		return none{}, missing(cmp.Or(emptyName(in.Name, "name"), "key"))
 	}
-	return none{}, e.d.Registry.DeleteModelTag(ctx, in.Name, in.Key)
+	return none{}, e.d.Registry.DeleteModelTag(ctx, full(ctx, in.Name), in.Key)
 }
 
 type aliasIn struct {
@@ -295,16 +296,16 @@ func (e *Edge) setAlias(ctx context.Context, in *aliasIn) (none, error) {
 	if in.Version == "" {
 		return none{}, missing("version")
 	}
-	return none{}, e.d.Registry.SetAlias(ctx, in.Name, in.Alias, in.Version, "")
+	return none{}, e.d.Registry.SetAlias(ctx, full(ctx, in.Name), in.Alias, in.Version, "")
 }
 
 func (e *Edge) deleteAlias(ctx context.Context, in *aliasIn) (none, error) {
 	if err := in.check(); err != nil {
 		return none{}, err
 	}
-	err := e.d.Registry.DeleteAlias(ctx, in.Name, in.Alias, "")
+	err := e.d.Registry.DeleteAlias(ctx, full(ctx, in.Name), in.Alias, "")
 	if errs.Is(err, errs.NotFound) { // MLflow: removing an alias that is not there is no error, but the model must exist
-		_, err = e.d.Registry.GetModel(ctx, in.Name)
+		_, err = e.d.Registry.GetModel(ctx, full(ctx, in.Name))
 	}
 	return none{}, err
 }
@@ -313,9 +314,9 @@ func (e *Edge) getByAlias(ctx context.Context, in *aliasIn) (versionReply, error
 	if err := in.check(); err != nil {
 		return versionReply{}, err
 	}
-	v, err := e.d.Registry.ByAlias(ctx, in.Name, in.Alias)
+	v, err := e.d.Registry.ByAlias(ctx, full(ctx, in.Name), in.Alias)
 	if errs.Is(err, errs.NotFound) {
-		if _, e2 := e.d.Registry.GetModel(ctx, in.Name); e2 == nil { // the code that MLflow gives for a missing alias of a model that is there
+		if _, e2 := e.d.Registry.GetModel(ctx, full(ctx, in.Name)); e2 == nil { // the code that MLflow gives for a missing alias of a model that is there
 			return versionReply{}, errs.Invalidf("mlflow.alias", "Registered model alias %s not found.", in.Alias)
 		}
 	}
@@ -337,7 +338,7 @@ func (e *Edge) latestVersions(ctx context.Context, in *struct {
 		}
 		stages = append(stages, st)
 	}
-	vs, err := e.d.Registry.LatestVersions(ctx, in.Name, stages)
+	vs, err := e.d.Registry.LatestVersions(ctx, full(ctx, in.Name), stages)
 	var out versionList
 	for _, v := range vs {
 		out.Versions = append(out.Versions, fromVersion(v))

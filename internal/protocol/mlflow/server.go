@@ -39,7 +39,7 @@ type serverInfo struct {
 // otherRoutes are server-info, who calls, and an answer for paths that MLflow does not have.
 func (e *Edge) otherRoutes(at registrar) {
 	at("GET", "/3.0/mlflow/server-info", httpx.Public, func(w http.ResponseWriter, req *http.Request) {
-		e.reply(w, req, serverInfo{StoreType: "SqlStore", MultipartUpload: true, PresignedRun: true, PresignedModel: true, Features: map[string]bool{"gateway": false}})
+		e.reply(w, req, serverInfo{StoreType: "SqlStore", Workspaces: true, MultipartUpload: true, PresignedRun: true, PresignedModel: true, Features: map[string]bool{"gateway": false}})
 	})
 	at("GET", "/2.0/mlflow/users/current", runRead, func(w http.ResponseWriter, req *http.Request) {
 		var out currentUser

@@ -17,6 +17,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 	"github.com/modelyard/modelyard/internal/platform/secret"
+	"github.com/modelyard/modelyard/internal/platform/space"
 	"github.com/modelyard/modelyard/internal/tracking"
 )
 
@@ -257,6 +258,9 @@ func (e *Edge) presignProxied(w http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		e.fail(w, req, err)
 		return
+	}
+	if workspace := space.Of(req.Context()); workspace != space.Default && !strings.HasPrefix(p, "workspaces/") {
+		p = "workspaces/" + workspace + "/" + p // whoever uses the address need not name it
 	}
 	e.reply(w, req, presignedOut{own(req, proxyBase+"/signed/"+p, e.sign("GET", p, presignedFor*time.Second)), map[string]string{}, integer(file.Size)})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 	"github.com/modelyard/modelyard/internal/registry"
 )
 
@@ -45,7 +46,7 @@ func fromVersion(v registry.Version) modelVersion {
 	if stage == "" {
 		stage = registry.StageNone
 	}
-	return modelVersion{v.Model, v.Version, ms(v.CreatedAt), ms(v.UpdatedAt), v.CreatedBy, string(stage), v.Description, v.Source, v.RunID, status, v.StatusMessage,
+	return modelVersion{space.Bare(v.Model), v.Version, ms(v.CreatedAt), ms(v.UpdatedAt), v.CreatedBy, string(stage), v.Description, space.BareURI(v.Source), v.RunID, status, v.StatusMessage,
 		tagList(v.Tags), v.Aliases, v.LoggedModelID, v.RunLink}
 }
 
@@ -73,7 +74,7 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 	case in.Source == "" && in.ModelID == "":
 		return versionReply{}, missing("source")
 	}
-	n := registry.NewVersion{Model: in.Name, Source: in.Source, RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
+	n := registry.NewVersion{Model: full(ctx, in.Name), Source: fullURI(ctx, in.Source), RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
 	if _, prompt := n.Tags[promptText]; prompt { // a prompt is text in tags, without files
 		n.AllowNoFiles = true
 	} else if err := e.fillSource(ctx, &n); err != nil {
@@ -124,12 +125,12 @@ func (e *Edge) getVersion(ctx context.Context, in *versionID) (versionReply, err
 	if err := in.check(); err != nil {
 		return versionReply{}, err
 	}
-	v, err := e.d.Registry.GetVersion(ctx, in.Name, in.Version)
+	v, err := e.d.Registry.GetVersion(ctx, full(ctx, in.Name), in.Version)
 	return versionReply{fromVersion(v)}, err
 }
 
 func (e *Edge) searchVersions(ctx context.Context, in *searchRegistryIn) (versionList, error) {
-	q, err := registryQuery(in, registry.VersionDialect(), 200_000)
+	q, err := registryQuery(ctx, in, registry.VersionDialect(), 200_000)
 	if err != nil {
 		return versionList{}, err
 	}
@@ -149,7 +150,7 @@ func (e *Edge) updateVersion(ctx context.Context, in *struct {
 	if err := (&versionID{in.Name, in.Version}).check(); err != nil {
 		return versionReply{}, err
 	}
-	v, err := e.d.Registry.UpdateVersion(ctx, in.Name, in.Version, registry.VersionChange{Description: in.Description})
+	v, err := e.d.Registry.UpdateVersion(ctx, full(ctx, in.Name), in.Version, registry.VersionChange{Description: in.Description})
 	return versionReply{fromVersion(v)}, err
 }
 
@@ -157,7 +158,7 @@ func (e *Edge) deleteVersion(ctx context.Context, in *versionID) (none, error) {
 	if err := in.check(); err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Registry.DeleteVersion(ctx, in.Name, in.Version)
+	return none{}, e.d.Registry.DeleteVersion(ctx, full(ctx, in.Name), in.Version)
 }
 
 func (e *Edge) transitionStage(ctx context.Context, in *struct {
@@ -173,7 +174,7 @@ func (e *Edge) transitionStage(ctx context.Context, in *struct {
 	if err != nil {
 		return versionReply{}, err
 	}
-	v, err := e.d.Registry.TransitionStage(ctx, in.Name, in.Version, stage, bool(in.Archive))
+	v, err := e.d.Registry.TransitionStage(ctx, full(ctx, in.Name), in.Version, stage, bool(in.Archive))
 	return versionReply{fromVersion(v)}, err
 }
 
@@ -186,14 +187,14 @@ func (e *Edge) downloadURI(ctx context.Context, in *versionID) (artifactURI, err
 	if err := in.check(); err != nil {
 		return artifactURI{}, err
 	}
-	v, err := e.d.Registry.GetVersion(ctx, in.Name, in.Version)
+	v, err := e.d.Registry.GetVersion(ctx, full(ctx, in.Name), in.Version)
 	if err != nil {
 		return artifactURI{}, err
 	}
 	if v.FilesCount == 0 {
-		return artifactURI{v.Source}, nil
+		return artifactURI{space.BareURI(v.Source)}, nil
 	}
-	return artifactURI{"mlflow-artifacts:/" + versionsFolder + "/" + v.Model + "/" + v.Version}, nil
+	return artifactURI{"mlflow-artifacts:/" + versionsFolder + "/" + space.Bare(v.Model) + "/" + v.Version}, nil
 }
 
 type versionTagIn struct {
@@ -217,12 +218,12 @@ func (e *Edge) setVersionTag(ctx context.Context, in *versionTagIn) (none, error
 	if err := in.check(); err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Registry.SetVersionTag(ctx, in.Name, in.Version, in.Key, in.Value)
+	return none{}, e.d.Registry.SetVersionTag(ctx, full(ctx, in.Name), in.Version, in.Key, in.Value)
 }
 
 func (e *Edge) deleteVersionTag(ctx context.Context, in *versionTagIn) (none, error) {
 	if err := in.check(); err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Registry.DeleteVersionTag(ctx, in.Name, in.Version, in.Key)
+	return none{}, e.d.Registry.DeleteVersionTag(ctx, full(ctx, in.Name), in.Version, in.Key)
 }
