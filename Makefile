@@ -8,7 +8,9 @@ LDFLAGS := -s -w -X github.com/modelyard/modelyard/internal/app.version=$(VERSIO
 BIN := bin/modelyard
 # not ./...: packages in node_modules may carry Go files
 PKGS := ./bench/... ./client/... ./cmd/... ./examples/... ./internal/... ./test/...
-RACE := $(addprefix ./internal/,app evaluation infer/pyworker monitor pipeline platform/db platform/proc platform/pyenv predlog routing serving)
+# everything with concurrency of its own but internal/transfer (100 s by itself): about 3 minutes on two cores
+RACE := $(addprefix ./internal/,alert app dataset evalset evaluation governance infer/pyworker lifecycle monitor pipeline platform/... predlog protocol/mlflow registry \
+	routing scorer serving trace tracking webhook) ./test/backup ./test/trash
 
 .PHONY: help build ui bin demo test test-go test-race test-pg test-web conformance e2e story wheel dist lint verify docs bench clean prereq crash fuzz
 
@@ -42,7 +44,7 @@ test-go: bin ## Go tests on the embedded store; the ONNX ones need the runtime t
 	MODELYARD_TEST_PYTHON=1 go test $(PKGS)
 
 test-race: ## Go tests of the packages with concurrency of their own, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 5m $(RACE)
+	CGO_ENABLED=1 go test -race -timeout 10m $(RACE)
 
 test-pg: ## Go tests on PostgreSQL beside the embedded store; packages without a store come from the test cache
 	scripts/with-postgres.sh go test -timeout 5m ./internal/... ./test/crash

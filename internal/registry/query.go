@@ -60,7 +60,7 @@ type Order struct {
 
 // Query chooses models or versions. The zero value means all: models by name, versions by name and number descending.
 type Query struct {
-	Workspace string // the only one to look in; names in conditions and the order are those within it. "" for all
+	Workspace string      // the only one to look in; names in conditions and the order are those within it. "" for all
 	Where     []Condition // all must hold, and Filter too
 	Filter    filter.Node // read in ModelDialect or VersionDialect
 	OrderBy   []Order

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"strings"
@@ -47,10 +48,16 @@ func word(key, value string, whole bool) (out [4]uint16) {
 	return out
 }
 
-// sieve is a filter being filled.
-type sieve struct{ bits [maxGramBits / 64]uint64 }
+// sieve is a filter being filled: as large as it can be of use for a text.
+type sieve struct {
+	bits [maxGramBits / 64]uint64
+	n    uint32 // bits in use, a power of two
+}
 
-func (s *sieve) set(at uint32) { s.bits[at>>6] |= 1 << (at & 63) }
+func (s *sieve) set(at uint32) {
+	at &= s.n - 1
+	s.bits[at>>6] |= 1 << (at & 63)
+}
 
 // gramMaker makes filters. It keeps the space that they are filled in. Safe for concurrent use.
 type gramMaker struct{ pool sync.Pool }
@@ -62,7 +69,8 @@ func (m *gramMaker) of(raw []byte, spans []Span) []byte {
 		s = &sieve{}
 	}
 	defer m.pool.Put(s)
-	clear(s.bits[:])
+	s.n = uint32(min(maxGramBits, max(minGramBits, 1<<bits.Len(uint(4*len(raw))))))
+	clear(s.bits[:s.n/64])
 	text := bytes.ToLower(raw)
 	for i := 0; i+2 < len(text); i++ {
 		s.set(spread(text[i], text[i+1], text[i+2]))
@@ -84,7 +92,7 @@ func (m *gramMaker) of(raw []byte, spans []Span) []byte {
 
 // fold halves the filter while it stays at most a quarter full: positions are taken modulo its size.
 func (s *sieve) fold() []byte {
-	b := slices.Clone(s.bits[:])
+	b := s.bits[:s.n/64]
 	for len(b)*64 > minGramBits {
 		half := len(b) / 2
 		n := 0
@@ -101,9 +109,7 @@ func (s *sieve) fold() []byte {
 	}
 	out := make([]byte, 0, len(b)*8)
 	for _, w := range b {
-		for i := range 8 {
-			out = append(out, byte(w>>(8*i)))
-		}
+		out = binary.LittleEndian.AppendUint64(out, w)
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func oddFilters() []string {
 		"span.attributes.model LIKE '%rün'", "span.attributes.model LIKE 'gr_n'", "span.attributes.model IN ('7', 'grün', 'none')", "span.attributes.model NOT IN ('7')",
 		"trace.text LIKE '%grün%'", "trace.text ILIKE '%GRÜN%'", "trace.text LIKE '%y&z%'", "trace.text LIKE '%a/b%'", "trace.text LIKE '%😀%'", "span.content LIKE '%smile%'", "trace.text RLIKE 'long (long )+end'",
 		"span.attributes.model = 'large' AND span.name = 's1'", "(span.attributes.model = 'large' OR span.attributes.model = '7') AND span.attributes.other = 'large'",
-		"NOT span.attributes.model = 'large'", "span.attributes.model = 'large' OR tag.env = 'none'", "NOT (span.attributes.model LIKE '%a%' AND trace.text LIKE '%7%')",
+		"NOT span.attributes.model = 'large'", "NOT span.attributes.none = 'x'", "span.attributes.none = 'x' OR trace.status = 'OK'", "span.attributes.model = 'large' OR tag.env = 'none'", "NOT (span.attributes.model LIKE '%a%' AND trace.text LIKE '%7%')",
 		"span.attributes.model = '" + strings.Repeat("long ", 80) + "end'", "span.attributes.model LIKE '%_\u2028%' OR trace.text LIKE '%line%'", "span.attributes.model = '{\"deep\":[1,{\"x\":\"y&z\"}]}'",
 	}
 	return out

@@ -49,6 +49,7 @@ type ExperimentView struct {
 	UpdatedAt time.Time         `json:"updated_at"`
 	Tags      map[string]string `json:"tags"`
 	RunsCount int64             `json:"runs_count" doc:"active runs"`
+	Running   int64             `json:"runs_running" doc:"those of them that run now"`
 	LastRunAt *time.Time        `json:"last_run_at,omitempty"`
 
 	Description string       `json:"description,omitempty" doc:"Markdown"`
@@ -69,8 +70,12 @@ func tagMap(tags []Tag) map[string]string {
 
 func (s *Service) viewExperiments(ctx context.Context, in []Experiment) ([]ExperimentView, error) {
 	out := make([]ExperimentView, len(in))
+	running, err := s.st.runningByExperiment(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for i, e := range in {
-		out[i] = ExperimentView{ID: e.ID, Name: e.Name, Workspace: e.Workspace, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
+		out[i] = ExperimentView{ID: e.ID, Running: running[e.num], Name: e.Name, Workspace: e.Workspace, Lifecycle: e.Lifecycle, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Tags: tagMap(e.Tags),
 			Description: tagValue(e.Tags, TagNote), Hypothesis: tagValue(e.Tags, TagHypothesis), Criteria: tagValue(e.Tags, TagCriteria), Verdict: viewVerdict(e.Verdict()), Best: declaredBest(e.Tags)}
 		n, last, err := s.st.runStats(ctx, e.num)
 		if err != nil {

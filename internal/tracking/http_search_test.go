@@ -172,3 +172,21 @@ func TestBest(t *testing.T) {
 		}
 	}
 }
+
+func TestRunningRunsAreCounted(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *Service, _ *clock.Fake) {
+		a := must(s.CreateExperiment(t.Context(), NewExperiment{Name: "a"}))(t)
+		var ids []string
+		for range 4 {
+			ids = append(ids, must(s.CreateRun(t.Context(), NewRun{ExperimentID: a}))(t).ID)
+		}
+		done := StatusFinished
+		must(s.UpdateRun(t.Context(), ids[0], RunChange{Status: &done}))(t)
+		ok(t, s.DeleteRun(t.Context(), ids[1])) // it is in the trash, whatever it does
+		got := ask(t, s, "GET", "/api/v1/experiments/"+a, "", 200)
+		if pluck(t, got, "runs_count") != 3.0 || pluck(t, got, "runs_running") != 2.0 {
+			t.Error(got)
+		}
+	})
+}

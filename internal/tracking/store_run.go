@@ -328,6 +328,18 @@ func (st *store) countRunning(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// runningByExperiment counts the active runs that run now.
+func (st *store) runningByExperiment(ctx context.Context) (map[int64]int64, error) {
+	out := map[int64]int64{}
+	err := st.scan(ctx, func(rows *sql.Rows) error {
+		var exp, n int64
+		err := rows.Scan(&exp, &n)
+		out[exp] = n
+		return err
+	}, "SELECT exp, count(*) FROM run WHERE status = ? AND lifecycle = ? GROUP BY exp", string(StatusRunning), string(Active))
+	return out, err
+}
+
 // runStats counts the active runs of an experiment and finds when the newest of them started.
 func (st *store) runStats(ctx context.Context, exp int64) (n int64, last time.Time, err error) {
 	var at int64

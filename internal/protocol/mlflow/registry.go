@@ -99,12 +99,23 @@ func (e *Edge) createRegistered(ctx context.Context, in *struct {
 	if in.Name == "" {
 		return registeredReply{}, errs.Invalidf("mlflow.registry", "Registered model name cannot be empty").WithField("name", "expected a name")
 	}
+	if err := checkModelName(in.Name); err != nil {
+		return registeredReply{}, err
+	}
 	m, err := e.d.Registry.CreateModel(ctx, registry.NewModel{Name: full(ctx, in.Name), Description: in.Description, Tags: tagMap(in.Tags)})
 	if err != nil {
 		return registeredReply{}, err
 	}
 	out, err := e.fromRegistered(ctx, m, false)
 	return registeredReply{out}, err
+}
+
+// checkModelName refuses what MLflow does; a colon would name a workspace.
+func checkModelName(name string) error {
+	if strings.ContainsAny(name, "/:") {
+		return errs.Invalidf("mlflow.registry", "Invalid model name '%.300s'. Names cannot contain '/' or ':'", name).WithField("name", "expected another name")
+	}
+	return nil
 }
 
 type modelName struct {
@@ -229,6 +240,9 @@ func (e *Edge) renameRegistered(ctx context.Context, in *struct {
 		return registeredReply{}, missing("name")
 	case in.NewName == "":
 		return registeredReply{}, missing("new_name")
+	}
+	if err := checkModelName(in.NewName); err != nil {
+		return registeredReply{}, err
 	}
 	m, err := e.d.Registry.RenameModel(ctx, full(ctx, in.Name), full(ctx, in.NewName))
 	if err != nil {

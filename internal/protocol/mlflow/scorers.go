@@ -122,7 +122,17 @@ func (e *Edge) listScorers(ctx context.Context, in *struct {
 			in.IDs = append(in.IDs, x.ID)
 		}
 	}
-	vs, err := e.d.Scorers.Latest(ctx, in.IDs)
+	mine := in.IDs[:0:0]
+	for _, id := range in.IDs {
+		ok, err := e.d.Tracking.Sees(ctx, id)
+		if err != nil {
+			return scorersReply{}, err
+		}
+		if ok {
+			mine = append(mine, id)
+		}
+	}
+	vs, err := e.d.Scorers.Latest(ctx, mine)
 	return fromScorers(vs), err
 }
 

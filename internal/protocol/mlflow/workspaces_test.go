@@ -88,6 +88,8 @@ func TestWorkspacesAreApart(t *testing.T) {
 	}
 	hook := at(t, in(t, s, a, "POST", api+"webhooks", `{"name":"h","url":"https://example.com/x","events":[{"entity":"REGISTERED_MODEL","action":"CREATED"}]}`, 200), "webhook", "webhook_id").(string)
 	set := at(t, in(t, s, a, "POST", api3+"datasets/create", `{"name":"d"}`, 200), "dataset", "dataset_id").(string)
+	in(t, s, a, "POST", api3+"scorers/register", fmt.Sprintf(`{"experiment_id":%q,"name":"s","serialized_scorer":"{\"name\":\"s\",\"instructions_judge_pydantic_data\":{}}"}`, exp), 200)
+	in(t, s, a, "POST", api+"runs/log-metric", fmt.Sprintf(`{"run_id":%q,"key":"m","value":1,"timestamp":1}`, run), 200)
 	presigned := at(t, in(t, s, a, "GET", "/api/2.0/mlflow-artifacts/presigned/versions/churn/1/MLmodel", "", 200), "url").(string)
 
 	asks := []struct{ method, path, body string }{
@@ -182,6 +184,14 @@ func TestWorkspacesAreApart(t *testing.T) {
 				t.Errorf("%s: %v", path, got)
 			}
 		}
+		if got := in(t, s, other, "GET", api3+"scorers/list?experiment_ids="+exp, "", 200); len(got) > 0 {
+			t.Errorf("%v", got)
+		}
+		for _, path := range []string{"metrics/get-history-bulk-interval?max_results=10&metric_key=m&run_ids=" + run, "metrics/get-history-bulk?metric_key=m&run_id=" + run} {
+			if code, text := s.Do(t, "GET", "/ajax-api/2.0/mlflow/"+path, "", "X-MLFLOW-WORKSPACE", map[string]string{"": "default"}[other]+other); code == 200 && strings.Contains(text, run) {
+				t.Errorf("%s: %s", path, text)
+			}
+		}
 		if got := in(t, s, other, "POST", api3+"traces/metrics", fmt.Sprintf(`{"experiment_ids":[%q],"view_type":"TRACES","metric_name":"trace_count","aggregations":[{"aggregation_type":"COUNT"}]}`, exp), 200); at(t, got, "data_points").([]any)[0].(map[string]any)["values"].(map[string]any)["COUNT"] != 0.0 {
 			t.Errorf("%v", got)
 		}
@@ -270,4 +280,36 @@ func TestWorkspaceDeletion(t *testing.T) {
 		t.Error(got)
 	}
 	in(t, s, "", "DELETE", spaces+"/team-b", "", 204)
+}
+
+// TestWebhooksHearTheirWorkspace: a webhook hears of the models of its own workspace, by the names they have there.
+func TestWebhooksHearTheirWorkspace(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	url, calls := receiver(t, func(delivered, int) int { return 200 })
+	in(t, s, "", "POST", spaces, `{"name":"team-a"}`, 201)
+	in(t, s, "team-a", "POST", api+"webhooks", fmt.Sprintf(`{"name":"h","url":%q,"events":%s}`, url, allEvents), 200)
+	in(t, s, "", "POST", api+"registered-models/create", `{"name":"churn"}`, 200) // another's
+	in(t, s, "team-a", "POST", api+"registered-models/create", `{"name":"churn","description":"ours"}`, 200)
+	run := at(t, in(t, s, "team-a", "POST", api+"runs/create", fmt.Sprintf(`{"experiment_id":%q}`, at(t, in(t, s, "team-a", "POST", api+"experiments/create", `{"name":"e"}`, 200), "experiment_id")), 200), "run", "info")
+	id, exp := at(t, run, "run_id").(string), at(t, run, "experiment_id").(string)
+	in(t, s, "team-a", "PUT", fmt.Sprintf("/api/2.0/mlflow-artifacts/artifacts/%s/%s/artifacts/m/MLmodel", exp, id), "flavors:\n  python_function:\n    loader_module: m\n", 200)
+	in(t, s, "team-a", "POST", api+"model-versions/create", fmt.Sprintf(`{"name":"churn","source":"runs:/%s/m"}`, id), 200)
+	in(t, s, "team-a", "POST", api+"model-versions/create", `{"name":"churn","source":"models:/churn/1"}`, 200)
+	sources := map[any]bool{}
+	for range 3 {
+		d := wait(t, calls)
+		if d.data["name"] != "churn" || d.event == "registered_model.created" && d.data["description"] != "ours" {
+			t.Errorf("%s %v", d.event, d.data)
+		}
+		sources[d.data["source"]] = true
+	}
+	if !sources["models:/churn/1"] {
+		t.Error(sources)
+	}
+	select {
+	case d := <-calls:
+		t.Errorf("a call too many: %v", d)
+	default:
+	}
 }

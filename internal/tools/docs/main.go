@@ -1,4 +1,5 @@
-// Command docs writes docs/reference from the code: commands, settings, routes, events and metrics. `make docs` runs it.
+// Command docs writes docs/reference from the code: commands, settings, routes, events and metrics, and from the
+// routes the shapes that the web application uses. `make docs` runs it.
 package main
 
 import (

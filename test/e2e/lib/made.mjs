@@ -41,28 +41,6 @@ export const lab = (api) => remember('lab', async () => {
   return { id, name, runs }
 })
 
-/** Six runs in two groups: a loss that is NaN for a while, one that ends infinite, epochs, one figure each; and three runs of which one has a metric. */
-export const odd = (api) => remember('odd', async () => {
-  const begun = Date.now() - 3_600_000
-  const make = async (experiment, name, metrics, params, tags = []) => {
-    const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: experiment, run_name: name, start_time: begun, tags })
-    await api.post('/api/2.0/mlflow/runs/log-batch', { run_id: run.info.run_id, metrics, params: Object.entries(params).map(([key, value]) => ({ key, value })), tags: [] })
-    await api.post('/api/2.0/mlflow/runs/update', { run_id: run.info.run_id, status: 'FINISHED', end_time: begun + 60_000 })
-    return { id: run.info.run_id, name }
-  }
-  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-odd' })
-  const runs = []
-  for (let i = 0; i < 6; i++) {
-    const value = (step) => (i === 1 && step >= 20 && step < 30 ? 'NaN' : i === 2 && step >= 50 ? 'Infinity' : 2 / (step + 1) + i * 0.1)
-    const curve = Array.from({ length: 60 }, (_, step) => [{ key: 'val_loss', value: value(step), step, timestamp: begun + step * 1000 }, { key: 'epoch', value: Math.floor(step / 6), step, timestamp: begun + step * 1000 }]).flat()
-    runs.push(await make(id, `odd-${i}`, [...curve, { key: 'gain', value: i === 4 ? 'NaN' : i, step: 0, timestamp: begun }], { lr: String(0.1 / (i + 1)), opt: i % 2 ? 'adam' : 'sgd' }, [{ key: 'team', value: i < 4 ? 'city' : 'night' }]))
-  }
-  const { experiment_id: lone } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-lone' })
-  const single = []
-  for (let i = 0; i < 3; i++) single.push(await make(lone, `lone-${i}`, i === 0 ? [{ key: 'loss', value: 1, step: 0, timestamp: begun }] : [], {}))
-  return { id, runs, single }
-})
-
 /** The name of a run that lies in the trash. */
 export const discarded = (api) => remember('discarded', async () => {
   const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-discarded' })
@@ -130,6 +108,28 @@ export const answers = (api) => remember('answers', async () => {
   const made = await traces(api, 'e2e-answers')
   await api.post(`/api/v1/traces/${made.traces[0].id}/assessments`, { name: 'correct', kind: 'feedback', value: true, rationale: 'looked it up' })
   return made
+})
+
+/** Six runs in two groups: a loss that is NaN for a while, one that ends infinite, epochs, one figure each; and three runs of which one has a metric. */
+export const odd = (api) => remember('odd', async () => {
+  const begun = Date.now() - 3_600_000
+  const make = async (experiment, name, metrics, params, tags = []) => {
+    const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: experiment, run_name: name, start_time: begun, tags })
+    await api.post('/api/2.0/mlflow/runs/log-batch', { run_id: run.info.run_id, metrics, params: Object.entries(params).map(([key, value]) => ({ key, value })), tags: [] })
+    await api.post('/api/2.0/mlflow/runs/update', { run_id: run.info.run_id, status: 'FINISHED', end_time: begun + 60_000 })
+    return { id: run.info.run_id, name }
+  }
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-odd' })
+  const runs = []
+  for (let i = 0; i < 6; i++) {
+    const value = (step) => (i === 1 && step >= 20 && step < 30 ? 'NaN' : i === 2 && step >= 50 ? 'Infinity' : 2 / (step + 1) + i * 0.1)
+    const curve = Array.from({ length: 60 }, (_, step) => [{ key: 'val_loss', value: value(step), step, timestamp: begun + step * 1000 }, { key: 'epoch', value: Math.floor(step / 6), step, timestamp: begun + step * 1000 }]).flat()
+    runs.push(await make(id, `odd-${i}`, [...curve, { key: 'gain', value: i === 4 ? 'NaN' : i, step: 0, timestamp: begun }], { lr: String(0.1 / (i + 1)), opt: i % 2 ? 'adam' : 'sgd' }, [{ key: 'team', value: i < 4 ? 'city' : 'night' }]))
+  }
+  const { experiment_id: lone } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-lone' })
+  const single = []
+  for (let i = 0; i < 3; i++) single.push(await make(lone, `lone-${i}`, i === 0 ? [{ key: 'loss', value: 1, step: 0, timestamp: begun }] : [], {}))
+  return { id, runs, single }
 })
 
 /** A prompt of three versions: production serves the second. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { open, settled } from '../lib/browser.mjs'
+import { answers, discarded, prompt } from '../lib/made.mjs'
 import { within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
@@ -37,6 +38,47 @@ test('keyboard: ? lists what the keys do here, Esc closes it', within(async (pag
   await shot(page, 'shortcuts')
   await page.keyboard.press('Escape')
   await help.waitFor({ state: 'detached' })
+}))
+
+test('keyboard: ? tells the truth on the pages that grow keys, and each key does what it says', within(async (page, api) => {
+  await discarded(api)
+  const help = page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+  const listed = async () => {
+    await page.keyboard.press('?')
+    await help.waitFor()
+    const text = await help.innerText()
+    await page.keyboard.press('Escape')
+    await help.waitFor({ state: 'detached' })
+    return text
+  }
+  await open(page, '/trash')
+  await page.getByRole('table').waitFor()
+  let text = await listed()
+  for (const there of ['Next row', 'Select row', 'Trash']) assert.match(text, new RegExp(there))
+  for (const no of ['Filter this page', 'Restore the selected things']) assert.doesNotMatch(text, new RegExp(no), `${no} does nothing here`)
+  await page.keyboard.press('j')
+  await page.keyboard.press('x')
+  await page.getByRole('toolbar', { name: 'Selected things' }).waitFor()
+  text = await listed()
+  for (const there of ['Restore the selected things', 'Remove the selected things for good', 'Clear the selection']) assert.match(text, new RegExp(there))
+  await page.keyboard.press('Escape')
+  await page.getByRole('toolbar', { name: 'Selected things' }).waitFor({ state: 'detached' })
+  const { traces } = await answers(api)
+  await open(page, `/traces/${traces[0].id}`)
+  await page.getByRole('tree').waitFor()
+  assert.match(await listed(), /Next span[\s\S]*Fold the span/)
+  await prompt(api)
+  await open(page, '/prompts/e2e-answer')
+  assert.match(await listed(), /Older version[\s\S]*Write a new version/)
+  await page.keyboard.press('n')
+  await page.getByRole('form', { name: 'New version' }).waitFor()
+  await page.getByRole('button', { name: 'Set alias…' }).focus()
+  text = await listed()
+  assert.match(text, /Save as v4/)
+  assert.doesNotMatch(text, /Older version|Write a new version/)
+  await page.keyboard.press('g')
+  await page.keyboard.press('t')
+  await page.waitForURL('**/trash')
 }))
 
 test('keyboard: G and a letter goes to a page', within(async (page) => {

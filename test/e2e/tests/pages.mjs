@@ -98,6 +98,11 @@ const pages = {
     await prompt(api)
     return { path: '/prompts/e2e-answer', title: 'e2e-answer v3', texts: ['{{ question }}', 'language', 'prompts:/e2e-answer'] }
   },
+  'prompt-write': async (api) => {
+    await prompt(api)
+    return { path: '/prompts/e2e-answer?tab=write', title: 'e2e-answer v3', texts: ['What changes', 'Variables', 'Save as v4'] }
+  },
+  'prompt-new': async () => ({ path: '/prompts?new=true', title: 'New prompt', texts: ['Template', 'Variables', 'Save the prompt'] }),
   'prompt-compare': async (api) => {
     await prompt(api)
     return { path: '/prompts/e2e-answer?tab=compare&look=lines&base=1', title: 'e2e-answer v3', texts: ['v1 to v3'] }

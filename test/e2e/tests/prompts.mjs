@@ -1,7 +1,7 @@
 // Prompts, and the history of aliases that models share with them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { open, settled } from '../lib/browser.mjs'
+import { accessibility, open, overflow, settled } from '../lib/browser.mjs'
 import { prompt } from '../lib/made.mjs'
 import { within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
@@ -53,6 +53,123 @@ test('prompts: an alias is set with its reason, and the history says who and why
   await page.getByRole('navigation', { name: 'Parts of this page' }).getByRole('link', { name: 'Activity' }).click()
   await page.getByRole('table', { name: 'History' }).getByText('tried on ten tickets').waitFor()
 }))
+
+test('prompts: a first one is written from the empty state, as MLflow keeps it', within(async (page, api) => {
+  await open(page, '/prompts')
+  await page.getByRole('button', { name: 'Write one here' }).click()
+  await page.waitForURL(/prompts\?new=/)
+  const save = page.getByRole('button', { name: /^Save the prompt/ })
+  assert.ok(await save.isDisabled(), 'nothing is written yet')
+  await page.getByLabel('Name', { exact: true }).fill('not a name')
+  await page.getByText('Letters, digits, dots, dashes and underscores.').first().waitFor()
+  await page.getByLabel('Name', { exact: true }).fill('e2e-first')
+  await page.getByRole('textbox', { name: 'Template' }).fill('Answer {{ question }} in {{ language }}, {{ not closed')
+  const variables = page.getByRole('region', { name: 'Variables' })
+  await variables.getByText('language').waitFor()
+  await variables.getByText('stays as written').waitFor()
+  assert.deepEqual([...await accessibility(page), ...await overflow(page)], [])
+  await page.getByRole('textbox', { name: 'Template' }).fill('Answer {{ question }} in {{ language }}.')
+  await variables.getByText('stays as written').waitFor({ state: 'detached' })
+  await page.getByLabel('What changed').fill('the first text')
+  await page.getByRole('button', { name: 'Add a tag' }).click()
+  await page.getByLabel('Key of tag 1').fill('team')
+  await page.getByLabel('Value of tag 1').fill('support')
+  await page.getByLabel('Point an alias at it').fill('production')
+  await shot(page, 'prompt-new')
+  await page.keyboard.press('Control+Enter')
+  await page.waitForURL('**/prompts/e2e-first?version=1')
+  await page.getByRole('heading', { name: 'e2e-first v1' }).waitFor()
+  const { model_version: v } = await api.get('/api/2.0/mlflow/model-versions/get?name=e2e-first&version=1')
+  assert.deepEqual(Object.fromEntries(v.tags.map((t) => [t.key, t.value])), { 'mlflow.prompt.is_prompt': 'true', 'mlflow.prompt.text': 'Answer {{ question }} in {{ language }}.', _mlflow_prompt_type: 'text', team: 'support' })
+  assert.deepEqual([v.description, v.aliases], ['the first text', ['production']])
+  await open(page, '/prompts')
+  await page.getByRole('link', { name: 'e2e-first' }).waitFor()
+  await page.keyboard.press('n')
+  await page.getByRole('heading', { name: 'New prompt' }).waitFor()
+  await page.getByLabel('Name', { exact: true }).fill('e2e-first')
+  await page.getByRole('textbox', { name: 'Template' }).fill('taken')
+  await page.getByRole('button', { name: /^Save the prompt/ }).click()
+  await page.getByRole('alert').filter({ hasText: 'Not saved' }).waitFor()
+  assert.equal((await api.get('/api/v1/models/e2e-first/versions')).items.length, 1, 'a taken name gets no version')
+}, { on: 'empty', expected: [/400|409/] }))
+
+test('prompts: a new version shows what it changes before it is saved, and its alias moves with the message as reason', within(async (page, api) => {
+  const mark = { key: 'mlflow.prompt.is_prompt', value: 'true' }
+  const name = 'e2e-write'
+  await api.post('/api/2.0/mlflow/registered-models/create', { name, tags: [mark] })
+  for (const text of ['Answer {{ question }} in three sentences.', 'Answer {{ question }} in two sentences.']) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: 'prompt-template', tags: [mark, { key: 'mlflow.prompt.text', value: text }] })
+  await api.put(`/api/v1/models/${name}/aliases/production`, { version: '2', reason: '' })
+  await open(page, `/prompts/${name}`)
+  await page.keyboard.press('n')
+  const form = page.getByRole('form', { name: 'New version' })
+  const save = form.getByRole('button', { name: /^Save as v3/ })
+  await form.getByText('This is the text of v2.').waitFor()
+  assert.ok(await save.isDisabled())
+  const text = form.getByRole('textbox', { name: 'Template' })
+  assert.equal(await text.inputValue(), 'Answer {{ question }} in two sentences.')
+  await text.fill('Answer {{ query }} in two short sentences.')
+  const changes = form.getByRole('region', { name: 'What changes' })
+  await changes.locator('ins').filter({ hasText: 'short' }).waitFor()
+  const variables = form.getByRole('region', { name: 'Variables' })
+  await variables.locator('li').filter({ hasText: 'query' }).getByText('new').waitFor()
+  await variables.locator('li').filter({ hasText: 'question' }).getByText('no longer used').waitFor()
+  await form.getByRole('combobox', { name: 'Against' }).selectOption('1')
+  await changes.locator('del').filter({ hasText: 'three' }).waitFor()
+  await form.getByLabel('What changed').fill('shorter still')
+  await form.getByLabel('Point an alias at it').fill('production')
+  await form.getByText('Moves @production from v2.').waitFor()
+  assert.ok(await save.isEnabled())
+  await shot(page, 'prompt-write')
+  assert.deepEqual([...await accessibility(page), ...await overflow(page)], [])
+  // Another part of the page costs no text.
+  await page.getByRole('navigation', { name: 'Parts of this page' }).getByRole('link', { name: 'Activity' }).click()
+  await page.getByRole('table', { name: 'History' }).waitFor()
+  await page.getByRole('button', { name: 'New version' }).click()
+  assert.equal(await text.inputValue(), 'Answer {{ query }} in two short sentences.')
+  await save.click()
+  await page.waitForURL(`**/prompts/${name}?version=3`)
+  await page.locator('.title').getByText('@production').waitFor()
+  const model = await api.get(`/api/v1/models/${name}`)
+  assert.deepEqual(model.aliases, { production: '3' })
+  assert.equal((await api.get(`/api/v1/models/${name}/history`)).items.find((e) => e.what === 'alias_set').reason, 'shorter still')
+}))
+
+test('prompts: a chat is written message by message by keyboard', within(async (page, api) => {
+  const name = 'e2e-chat'
+  await open(page, '/prompts?new=true')
+  await page.getByLabel('Name', { exact: true }).fill(name)
+  await page.getByRole('textbox', { name: 'Template' }).fill('{{ question }}')
+  await page.getByRole('radio', { name: 'Chat' }).click()
+  assert.equal(await page.getByRole('textbox', { name: 'Message 1' }).inputValue(), '{{ question }}')
+  await page.getByRole('button', { name: 'Add a message' }).focus()
+  await page.keyboard.press('Enter')
+  await page.getByRole('combobox', { name: 'Role of message 2' }).selectOption('system')
+  await page.getByRole('textbox', { name: 'Message 2' }).fill('Answer in {{ language }}.')
+  await page.getByRole('button', { name: 'Move message 2 up' }).focus()
+  await page.keyboard.press('Enter')
+  assert.equal(await page.getByRole('textbox', { name: 'Message 1' }).inputValue(), 'Answer in {{ language }}.')
+  await page.getByText('Response format and model settings').click()
+  await page.getByRole('textbox', { name: 'Response format' }).fill('{"type": ')
+  await page.getByText('The response format is no JSON.').waitFor()
+  await page.getByRole('textbox', { name: 'Response format' }).fill('{"type": "object"}')
+  await shot(page, 'prompt-chat')
+  await page.getByRole('button', { name: /^Save the prompt/ }).click()
+  await page.getByRole('heading', { name: `${name} v1` }).waitFor()
+  const v = await api.get(`/api/v1/models/${name}/versions/1`)
+  assert.deepEqual(JSON.parse(v.tags['mlflow.prompt.text']), [{ role: 'system', content: 'Answer in {{ language }}.' }, { role: 'user', content: '{{ question }}' }])
+  assert.deepEqual([v.tags._mlflow_prompt_type, v.tags._mlflow_prompt_response_format], ['chat', '{"type":"object"}'])
+}))
+
+for (const theme of ['light', 'dark']) {
+  test(`prompts: the editor fits a phone, ${theme}`, within(async (page, api) => {
+    const { name } = await prompt(api)
+    await open(page, `/prompts/${name}?tab=write`)
+    await page.getByRole('textbox', { name: 'Template' }).fill('Answer {{ question }}.')
+    await page.getByRole('region', { name: 'What changes' }).locator('del').first().waitFor()
+    await shot(page, `prompt-write-phone-${theme}`)
+    assert.deepEqual([...await accessibility(page), ...await overflow(page)], [])
+  }, { theme, size: { width: 390, height: 844 } }))
+}
 
 test('model: the timeline tells how long each version was champion, and two versions are compared', within(async (page, api) => {
   const { items } = await api.get('/api/v1/models/bike-demand/history')

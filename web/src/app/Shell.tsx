@@ -33,7 +33,7 @@ export function Shell() {
   useKeys([
     { keys: 'mod+k', label: 'Search or run a command', run: () => setPalette(true), always: true },
     { keys: '?', label: 'Keyboard shortcuts', run: () => setHelp(true) },
-    { keys: '/', label: 'Filter this page', run: () => document.querySelector<HTMLElement>('[data-filter]')?.focus() },
+    { keys: '/', label: 'Filter this page', run: () => document.querySelector<HTMLElement>('[data-filter]')?.focus(), works: () => document.querySelector('[data-filter]') !== null },
     ...allPages.map((p) => ({ keys: `g ${p.key}`, label: p.label, run: () => void navigate({ to: p.to }) })),
   ])
   return (

@@ -10,7 +10,7 @@ function Keys({ keys }: { keys: string }) {
 
 /** What every key does here and now. */
 export function Shortcuts({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const all = useStore(scopes).flatMap((s) => s.bindings).filter((b) => !b.quiet)
+  const all = useStore(scopes).flatMap((s) => s.bindings).filter((b) => !b.quiet && (b.works?.() ?? true))
   const seen = new Set<string>()
   const unique = all.toReversed().filter((b) => !seen.has(b.keys) && seen.add(b.keys)).toReversed()
   const go = unique.filter((b) => b.keys.startsWith('g '))

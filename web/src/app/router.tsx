@@ -33,7 +33,7 @@ const run = createRoute({ getParentRoute: () => root, path: '/runs/$id', validat
 const trace = createRoute({ getParentRoute: () => root, path: '/traces/$id', validateSearch: s.traceSearch, component: lazyRouteComponent(() => import('@/routes/trace'), 'TracePage') })
 const models = createRoute({ getParentRoute: () => root, path: '/models', validateSearch: s.listSearch, component: lazyRouteComponent(() => import('@/routes/models'), 'Models') })
 const model = createRoute({ getParentRoute: () => root, path: '/models/$name', validateSearch: s.modelSearch, component: lazyRouteComponent(() => import('@/routes/model'), 'ModelPage') })
-const prompts = createRoute({ getParentRoute: () => root, path: '/prompts', validateSearch: s.listSearch, component: lazyRouteComponent(() => import('@/routes/prompts'), 'Prompts') })
+const prompts = createRoute({ getParentRoute: () => root, path: '/prompts', validateSearch: s.promptsSearch, component: lazyRouteComponent(() => import('@/routes/prompts'), 'Prompts') })
 const prompt = createRoute({ getParentRoute: () => root, path: '/prompts/$name', validateSearch: s.promptSearch, component: lazyRouteComponent(() => import('@/routes/prompt'), 'PromptPage') })
 const datasets = createRoute({ getParentRoute: () => root, path: '/datasets', validateSearch: s.listSearch, component: lazyRouteComponent(() => import('@/routes/datasets'), 'Datasets') })
 const dataset = createRoute({ getParentRoute: () => root, path: '/datasets/$name', validateSearch: s.datasetSearch, component: lazyRouteComponent(() => import('@/routes/dataset'), 'DatasetPage') })

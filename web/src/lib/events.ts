@@ -1,7 +1,7 @@
 // Events in words, for the home page and the audit list.
 import type { Event } from './api/types'
 import { pct, shortId } from './format'
-import { pageOf } from './href'
+import { href, pageOf } from './href'
 
 export interface Told {
   /** The thing it is about. */
@@ -38,6 +38,10 @@ export function tell(e: Event): Told {
     case 'tracking.run.edited': return at('run', v('run_id'), `run ${shortId(v('run_id'))}`, `${fields(d.fields)} edited`)
     case 'tracking.view.saved': return at('experiment', v('experiment_id'), `view ${v('name')}`, 'saved')
     case 'tracking.view.deleted': return at('experiment', v('experiment_id'), `view ${v('name')}`, 'deleted')
+    case 'trace.deleted':
+    case 'trace.restored': return { ...at('experiment', v('experiment_id'), Number(v('traces')) === 1 ? 'A trace' : `${v('traces')} traces`, e.type === 'trace.deleted' ? 'moved to the trash' : 'brought back'), to: href.traces(v('experiment_id')) }
+    case 'trash.purge.done': return { subject: `${v('count')} ${v('count') === '1' ? 'thing' : 'things'}`, what: 'removed from the trash for good', to: href.trash() }
+    case 'trash.contents.swept': return { subject: `${v('removed')} ${v('removed') === '1' ? 'content' : 'contents'}`, what: 'removed, nothing referred to them', to: href.trash() }
     case 'registry.model.created': return at('model', v('model'), v('model'), 'registered')
     case 'registry.version.created': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, 'registered')
     case 'registry.alias.set': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, `became @${v('alias')}${v('previous') ? ` instead of v${v('previous')}` : ''}`)

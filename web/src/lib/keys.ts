@@ -10,6 +10,8 @@ export interface Binding {
   always?: boolean
   /** Not listed in the help. */
   quiet?: boolean
+  /** Whether it does something here and now; the help lists no key that does nothing. */
+  works?: () => boolean
 }
 
 interface Scope {

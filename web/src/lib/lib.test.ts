@@ -65,6 +65,13 @@ describe('events in words', () => {
     expect(tell(event('lifecycle.rollout.halted', { endpoint: 'fraud', version: '13', reason: 'errors 2.4 %' }))).toEqual({ subject: 'fraud', what: 'rollout of v13 halted: errors 2.4 %', to: '/endpoints/fraud' })
     expect(tell(event('routing.route.changed', { endpoint: 'e', targets: [{ version: '1', weight: 90 }, { version: '2', weight: 10 }] })).what).toBe('traffic v1 90 %, v2 10 %')
   })
+  it('of the trash are told', () => {
+    expect(tell(event('trace.deleted', { experiment_id: '3', traces: 2 }))).toEqual({ subject: '2 traces', what: 'moved to the trash', to: '/experiments/3?tab=traces' })
+    expect(tell(event('trace.restored', { experiment_id: '3', traces: 1 }))).toMatchObject({ subject: 'A trace', what: 'brought back' })
+    expect(tell(event('trash.purge.done', { count: 12 }))).toMatchObject({ subject: '12 things', to: '/trash' })
+    expect(tell(event('trash.contents.swept', { removed: 1 })).subject).toBe('1 content')
+  })
+
   it('are told even when nobody knows them', () => expect(tell(event('cost.budget.set_anew', {}))).toEqual({ subject: 'x', what: 'budget set anew' }))
   it('escape names', () => {
     expect(pageOf('model', 'a b')).toBe('/models/a%20b')

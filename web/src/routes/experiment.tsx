@@ -49,7 +49,7 @@ export function ExperimentPage(): ReactNode {
   return (
     <Page crumbs={crumbs} title={e.name} bare
       status={running > 0 ? <Pill kind="info">{running} running</Pill> : e.lifecycle === 'deleted' ? <Pill kind="pause">Deleted</Pill> : undefined}
-      meta={<>{plural(e.runs_count ?? 0, 'run')}{e.last_run_at && <>, the last <Time at={e.last_run_at} /></>}</>}
+      meta={<>{e.workspace && e.workspace !== 'default' && <>workspace {e.workspace}, </>}{plural(e.runs_count ?? 0, 'run')}{e.last_run_at && <>, the last <Time at={e.last_run_at} /></>}</>}
       actions={e.lifecycle === 'deleted' ? <RestoreButton id={`experiment:${e.id}`}>Restore the experiment</RestoreButton> : e.id === '0' ? undefined : <DeleteMenu label="More about the experiment" deletes={[deletion(e)]} />}
       verdict={e.hypothesis || e.verdict ? <QuestionLine experiment={e} /> : undefined}
       tabs={<Tabs value={tab} items={[

@@ -28,13 +28,17 @@ const columns: Column<Experiment>[] = [
   { id: 'id', header: 'Id', cell: (e) => <span className="mono text-3">{e.id}</span>, value: (e) => e.id, width: 170 },
 ]
 
+/** Shown where there is more than the default workspace. */
+const workspace: Column<Experiment> = { id: 'workspace', header: 'Workspace', cell: (e) => <span className="text-2">{e.workspace}</span>, value: (e) => e.workspace, width: 150 }
+
 export function Experiments(): ReactNode {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const go = useGo()
   const query = useQuery(q.experiments())
   const items = query.data?.items
-  const shown = useMemo(() => rank(search.find ?? '', items ?? [], (e) => `${e.name} ${e.id}`, (e) => e.name), [items, search.find])
+  const apart = items?.some((e) => e.workspace !== undefined && e.workspace !== 'default') ?? false
+  const shown = useMemo(() => rank(search.find ?? '', items ?? [], (e) => `${e.name} ${e.id} ${apart ? e.workspace : ''}`, (e) => e.name), [items, search.find, apart])
   const runs = items?.reduce((a, e) => a + (e.runs_count ?? 0), 0)
   return (
     <Page title="Experiments" verdict={items && items.length > 0 ? <><b>{plural(items.length, 'experiment')}</b>{runs ? ` with ${plural(runs, 'run')}` : ''}. Each gathers the runs of one question, so that they can be compared.</> : undefined}>
@@ -43,7 +47,7 @@ export function Experiments(): ReactNode {
         <Load query={query} what="the experiments" skeleton={<Skeleton rows={6} />}>
           {(d) => d.items.length === 0
             ? <Empty title="No experiment yet" command={cli.mlflow()}>Point your MLflow code here; <span className="mono">mlflow.set_experiment("name")</span> makes the first one.</Empty>
-            : <DataTable label="Experiments" columns={columns} rows={shown} rowKey={(e) => e.id} sort={parseSort(search.sort)} onSort={(s) => void navigate({ search: (o) => ({ ...o, sort: sortText(s) }), replace: true })} onOpen={(e) => go(href.experiment(e.id))} />}
+            : <DataTable label="Experiments" columns={apart ? [columns[0]!, workspace, ...columns.slice(1)] : columns} rows={shown} rowKey={(e) => e.id} sort={parseSort(search.sort)} onSort={(s) => void navigate({ search: (o) => ({ ...o, sort: sortText(s) }), replace: true })} onOpen={(e) => go(href.experiment(e.id))} />}
         </Load>
       </section>
     </Page>

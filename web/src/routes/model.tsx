@@ -99,6 +99,8 @@ export function ModelPage(): ReactNode {
   )
 }
 
+const capital = (text: string, first: boolean) => (first ? text.charAt(0).toUpperCase() + text.slice(1) : text)
+
 function VersionVerdict({ v, champion, served, rows }: { v: Version; champion: Version | undefined; served: readonly Endpoint[]; rows: readonly Against[] }) {
   const better = useBetter()
   if (v.status === 'FAILED') return <><b>This version could not be stored</b>{v.status_message ? `: ${v.status_message}` : ''}.</>
@@ -116,7 +118,7 @@ function VersionVerdict({ v, champion, served, rows }: { v: Version; champion: V
   } else if (champion && champion.version !== v.version && stands !== 'unknown' && typeof mine === 'number' && typeof theirs === 'number' && key) {
     claim = <><b>v{v.version} {stands === 'equal' ? 'equals' : `looks ${standingWords[stands]} than`} the champion v{champion.version}</b> ({key} {num(mine)} against {num(theirs)}, {signed(mine - theirs)}; one number of each run, so untested).</>
   } else if (champion?.version === v.version) claim = <><b>v{v.version} is the champion</b>{key && typeof mine === 'number' ? `, ${key} ${num(mine)}` : ''}.</>
-  else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{champion ? `the champion is v${champion.version}.` : 'no version is champion yet.'}</>
+  else claim = <>{key && typeof mine === 'number' ? <><b>{key} {num(mine)}</b>; </> : ''}{capital(champion ? `the champion is v${champion.version}.` : 'no version is champion yet.', !(key && typeof mine === 'number'))}</>
   return (
     <>
       {claim}{' '}

@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { Tag as TagIcon } from 'lucide-react'
+import { Pencil, Tag as TagIcon } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { deletions } from '@/features/model/discard'
 import { aliasLife } from '@/features/model/history'
+import { Editor } from '@/features/prompt/Editor'
 import { Template, PromptText } from '@/features/prompt/Text'
 import { isPrompt, ownTags, promptOf } from '@/features/prompt/text'
 import { who } from '@/lib/actor'
@@ -44,12 +45,13 @@ export function PromptPage(): ReactNode {
   const v = versions.find((o) => o.version === search.version) ?? versions[0]
   const at = v ? versions.indexOf(v) : -1
   const move = (by: number) => { const next = versions[at + by]; if (next) set({ version: next.version }) }
-  useKeys([{ keys: 'j', label: 'Older version', run: () => move(1) }, { keys: 'k', label: 'Newer version', run: () => move(-1) }])
+  useKeys([{ keys: 'j', label: 'Older version', run: () => move(1) }, { keys: 'k', label: 'Newer version', run: () => move(-1) }], search.tab !== 'write')
+  useKeys([{ keys: 'n', label: 'Write a new version', run: () => set({ tab: 'write' }) }], search.tab !== 'write')
   const crumbs = [{ label: 'Prompts', to: '/prompts' as const }, ...(v ? [{ label: name, to: '/prompts/$name' as const, params: { name } }] : [])]
   const error = model.error ?? list.error
   if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the prompt ${name}`} onRetry={() => { void model.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
   if (!isPrompt(model.data)) return <Page crumbs={crumbs} title={name}><section className="panel"><Empty title="This is no prompt" link={<Go className="link" to={href.model(name)}>Open the model</Go>}>{name} is a registered model.</Empty></section></Page>
-  if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'prompt')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.genai.register_prompt(name="${name}", template="…")`}>Each text that is registered becomes a version that never changes.</Empty></section></Page>
+  if (!v) return <Page crumbs={crumbs} title={name} verdict="Each text that is saved becomes a version that never changes." actions={<DeleteMenu deletes={deletions(name, undefined, 'prompt')} />}><Editor name={name} versions={[]} aliases={model.data.aliases} onClose={() => void navigate({ to: '/prompts' })} /></Page>
   const tab = search.tab ?? 'text'
   const prompt = promptOf(v)
   const older = versions.slice(at + 1)
@@ -57,9 +59,9 @@ export function PromptPage(): ReactNode {
   return (
     <Page crumbs={crumbs} title={`${name} v${v.version}`} bare status={v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}
       meta={<>{prompt.messages ? `chat of ${plural(prompt.messages.length, 'message')}` : 'text'}, <Time at={v.created_at} />{v.created_by && ` by ${who(v.created_by).name}`}</>}
-      actions={<><DeleteMenu deletes={deletions(name, v.version, 'prompt')} /><button type="button" className="btn" onClick={() => setAlias(true)}><TagIcon size={14} />Set alias…</button></>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version, 'prompt')} /><button type="button" className="btn" onClick={() => setAlias(true)}><TagIcon size={14} />Set alias…</button>{tab !== 'write' && <button type="button" className="btn pri" onClick={() => set({ tab: 'write' })}><Pencil size={14} />New version</button>}</>}
       verdict={<Verdict v={v} before={older[0]} aliases={model.data.aliases} />}
-      tabs={<Tabs value={tab} items={[{ value: 'text', label: 'Text' }, { value: 'compare', label: 'Compare' }, { value: 'activity', label: 'Activity' }]} />}>
+      tabs={<Tabs value={tab} items={[{ value: 'text', label: 'Text' }, { value: 'compare', label: 'Compare' }, { value: 'activity', label: 'Activity' }, ...(tab === 'write' ? [{ value: 'write' as const, label: 'New version' }] : [])]} />}>
       <div className="body">
         <div className="grid gap-4 cols:grid-cols-[272px_minmax(0,1fr)] items-start">
           <Versions name={name} versions={versions} chosen={v.version} events={history.data?.items ?? []} tab={tab === 'text' ? undefined : tab} />
@@ -77,6 +79,7 @@ export function PromptPage(): ReactNode {
               </div>
             )}
             {tab === 'compare' && <Difference v={v} base={base} versions={versions} lines={search.look === 'lines'} onBase={(b) => set({ base: b })} onLook={(lines) => set({ look: lines ? 'lines' : undefined })} />}
+            {tab === 'write' && <Editor key={v.version} name={name} from={v} versions={versions} aliases={model.data.aliases} onClose={() => set({ tab: undefined })} />}
             {tab === 'activity' && <Activity name={name} query={history} />}
           </div>
         </div>
@@ -112,7 +115,7 @@ function Verdict({ v, before, aliases }: { v: Version; before: Version | undefin
 function Versions({ name, versions, chosen, events, tab }: { name: string; versions: readonly Version[]; chosen: string; events: readonly ModelEvent[]; tab: string | undefined }) {
   const life = useMemo(() => aliasLife(events), [events])
   return (
-    <Panel title="Versions" right={<><span className="not-sheet flex gap-1"><kbd>J</kbd><kbd>K</kbd></span>{versions.length}</>}>
+    <Panel title="Versions" right={<>{tab !== 'write' && <span className="not-sheet flex gap-1"><kbd>J</kbd><kbd>K</kbd></span>}{versions.length}</>}>
       <div className="py-1 max-h-[64vh] overflow-auto">
         {versions.map((v) => (
           <Go key={v.version} to={href.prompt(name, v.version, tab)} aria-current={v.version === chosen ? 'true' : undefined} className={`block px-3.5 py-1.5 text-sm hover:bg-hover ${v.version === chosen ? 'bg-selected' : ''}`}>

@@ -52,5 +52,5 @@ it('finds where a run of windows began', () => {
 
 it('tells the window', () => {
   expect(windowText(monitor({ window: { by: 'count', size: 500 } }))).toBe('500 predictions')
-  expect(windowText(monitor({ window: { by: 'time', size: 1, unit: 'days' } }))).toBe('1 day')
+  expect(windowText(monitor({ window: { by: 'time', size: 1, unit: 'day' } }))).toBe('1 day')
 })

@@ -49,6 +49,9 @@ function json(text: string | undefined): unknown {
   }
 }
 
+/** Nothing, or JSON. */
+export const isJson = (text: string) => text.trim() === '' || json(text) !== undefined
+
 function isMessage(value: unknown): value is Message {
   return typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string' && 'content' in value && typeof value.content === 'string'
 }

@@ -32,7 +32,8 @@ export function PurgeDialog({ ids, kinds, kind, undoDays, onClose, onDone }: Pro
   const [gone, setGone] = useState<number | undefined>()
   const [error, setError] = useState<unknown>()
   const choice: PurgeChoice = ids ? { ids } : { older_than: age, ...(only ? { kinds: [only] } : {}) }
-  const would = useQuery({ queryKey: ['trash', 'weigh', choice], queryFn: ({ signal }) => trash.weigh(choice, signal), gcTime: 0, staleTime: Infinity, retry: false })
+  // What is being removed is not weighed again.
+  const would = useQuery({ queryKey: ['trash', 'weigh', choice], queryFn: ({ signal }) => trash.weigh(choice, signal), gcTime: 0, staleTime: Infinity, retry: false, enabled: gone === undefined })
   const busy = gone !== undefined
   const going = would.data?.count ?? 0
   const allowed = going > 0 && !busy && (ids !== undefined || typed === word)

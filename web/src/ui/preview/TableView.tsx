@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useRef, type ReactNode } from 'react'
-import { count } from '@/lib/format'
+import { plural } from '@/lib/format'
 import type { TableData } from './notebook'
 
 const isNumber = (v: unknown) => typeof v === 'number' || (typeof v === 'string' && v !== '' && Number.isFinite(Number(v)))
@@ -25,7 +25,7 @@ export function TableView({ table, label, note }: { table: TableData; label: str
           </tbody>
         </table>
       </div>
-      <p className="text-3 text-sm pt-2">{note ?? `${count(table.rows.length)} rows, ${count(table.columns.length)} columns.`}</p>
+      <p className="text-3 text-sm pt-2">{note ?? `${plural(table.rows.length, 'row')}, ${plural(table.columns.length, 'column')}.`}</p>
     </>
   )
 }
