@@ -22,6 +22,8 @@ const before = load()
 let server = await start(data)
 const browser = await launch()
 let seeded
+// Broken off, it leaves nothing behind.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void Promise.allSettled([browser.close(), server.stop()]).then(() => rm(dir, { recursive: true, force: true })).then(() => process.exit(130)))
 try {
   const begun = performance.now()
   const id = await seed(server.url, runs)
