@@ -106,18 +106,22 @@ func run(ctx context.Context, o options) (err error) {
 
 func (r *report) markdown(o options, flush time.Duration, machine string) string {
 	var b strings.Builder
+	size := fmt.Sprintf("The large experiment has %d runs for Modelyard and %d for MLflow.", o.runs, o.peerRuns)
+	if o.only == "huge" {
+		size = "The large experiment has a million runs; a hundred of them have a million points each, of 10 keys."
+	}
 	fmt.Fprintf(&b, `# Results
 
-Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200), without
-other load. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
+Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200) before
+the first figure. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
 
 What is durable when a write is answered: Modelyard on SQLite runs WAL with synchronous=FULL, so each commit is flushed (requests that wait at
 the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default.
 
 Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 and params.lr = '0.1'`, order `metrics.acc DESC`"+`, page of 100. %d s a figure.
-The large experiment has %d runs for Modelyard and %d for MLflow.
+%s
 
-| figure |`, time.Now().UTC().Format("2006-01-02"), machine, flush.Round(time.Microsecond), o.seconds, o.runs, o.peerRuns)
+| figure |`, time.Now().UTC().Format("2006-01-02"), machine, flush.Round(time.Microsecond), o.seconds, size)
 	for _, s := range r.servers {
 		b.WriteString(" " + s + " |")
 	}

@@ -222,6 +222,7 @@ func aggregateName(ref filter.Ref) string {
 
 // findRows searches experiment by experiment, keeps the first rows of all, and counts what passes the filter.
 func (s *Service) findRows(ctx context.Context, exps []int64, q search) (all []row, total int, err error) {
+	s.searched.Store(time.Now().UnixNano())
 	refs := q.refs()
 	for _, exp := range exps {
 		best, err := s.st.bestOf(ctx, exp, refs)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,7 @@ type Service struct {
 	st        *store
 	metrics   *metrics
 	searching gate
+	searched  atomic.Int64 // when the last search came, in nanoseconds; see Warm
 	turns     turns
 }
 

@@ -13,10 +13,12 @@ const (
 	warmKeys        = 32 // per experiment: metrics, and as many parameters
 	warmShare       = 4  // of the index's memory, at most one part in so many
 	warmTime        = 30 * time.Second
+	warmPause       = 300 * time.Millisecond // without a search, before another column is read
 )
 
 // Warm loads the experiments that were used last into the search index, so that the first search after a start need not wait. It is
-// background work: it ends by itself, or with ctx. Searches take turns with it column by column.
+// background work: it ends by itself, or with ctx. Searches take turns with it column by column, and while they come it reads none: one of a
+// million runs takes a second or more.
 func (s *Service) Warm(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, warmTime)
 	defer cancel()
@@ -42,6 +44,9 @@ func (s *Service) warm(ctx context.Context) error {
 				if i == warmKeys || s.st.index.size() > s.st.index.limit/warmShare {
 					break
 				}
+				if err := s.calm(ctx); err != nil {
+					return err
+				}
 				sh, err := s.st.index.open(ctx, exp, []filter.Ref{{Entity: e, Key: key}})
 				if err != nil {
 					return err
@@ -51,6 +56,21 @@ func (s *Service) warm(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// calm waits until no search came for a while.
+func (s *Service) calm(ctx context.Context) error {
+	for {
+		left := warmPause - time.Since(time.Unix(0, s.searched.Load()))
+		if left <= 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(left):
+		}
+	}
 }
 
 // experimentKeys gives the distinct keys of the metrics, parameters and tags of an experiment's runs. A tag that was deleted from the last
