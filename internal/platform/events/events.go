@@ -99,6 +99,7 @@ type Log struct {
 	d    Deps
 	wake chan struct{}
 
+	numbering sync.Mutex
 	mu        sync.RWMutex
 	listeners []Listener
 	watchers  map[int]chan Event
@@ -140,7 +141,7 @@ func (l *Log) catchUp(ctx context.Context, li Listener) error {
 		if err := l.d.DB.QueryRow(ctx, "SELECT seq FROM event_cursor WHERE listener = ?", li.Name).Scan(&at); err != nil {
 			return err
 		}
-		batch, err := l.List(ctx, Filter{After: at, Limit: heardBatch, Ascending: true})
+		batch, err := l.list(ctx, Filter{After: at, Limit: heardBatch, Ascending: true})
 		if err != nil || len(batch) == 0 && rested || time.Now().After(until) {
 			return errors.Join(failed, err)
 		}
@@ -254,6 +255,8 @@ func (l *Log) Run(ctx context.Context) error {
 // sequence numbers what waits. On PostgreSQL the serializable transaction makes a second sequencer collide and retry, so there is
 // one order whoever runs it.
 func (l *Log) sequence(ctx context.Context) (int, error) {
+	l.numbering.Lock() // watchers are told in order
+	defer l.numbering.Unlock()
 	var waiting int
 	if err := l.d.DB.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM event WHERE seq IS NULL LIMIT 1) w").Scan(&waiting); err != nil || waiting == 0 {
 		return 0, err
@@ -331,7 +334,7 @@ func (e Event) chainHash() string {
 func (l *Log) Verify(ctx context.Context) (int64, error) {
 	prev, seq := "", int64(0)
 	for {
-		batch, err := l.List(ctx, Filter{After: seq, Limit: 1000, Ascending: true})
+		batch, err := l.list(ctx, Filter{After: seq, Limit: 1000, Ascending: true})
 		if err != nil || len(batch) == 0 {
 			return seq, err
 		}
@@ -388,8 +391,13 @@ type Filter struct {
 	Ascending  bool
 }
 
-// List reads events of the chain, newest first unless Ascending.
+// List reads events of the chain, newest first unless Ascending, up to all that was told of before the call.
 func (l *Log) List(ctx context.Context, f Filter) ([]Event, error) {
+	_, _ = l.sequence(ctx) // a store that cannot be written now has its older events still
+	return l.list(ctx, f)
+}
+
+func (l *Log) list(ctx context.Context, f Filter) ([]Event, error) {
 	q, args := "SELECT "+columns+" FROM event WHERE seq IS NOT NULL", []any{}
 	add := func(cond string, v any) { q += " AND " + cond; args = append(args, v) }
 	if f.TypePrefix != "" {
