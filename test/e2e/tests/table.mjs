@@ -179,7 +179,7 @@ test('table: groups by a parameter and by a tag, with their bands, and the way i
 }))
 
 test('table: a run that begins while one looks comes by itself, and its values move', within(async (page, api) => {
-  const id = await seed(page.base, 6, 'e2e-live')
+  const id = await seed(page.base, 6, 'e2e-table-live')
   for (const r of await found(api, id)) if (r.status === 'RUNNING') await api.post('/api/2.0/mlflow/runs/update', { run_id: r.id, status: 'FINISHED', end_time: Date.now() })
   await open(page, `/experiments/${id}?cols=m:val_mae,took,status`)
   await count(page, 6)

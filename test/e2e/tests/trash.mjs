@@ -71,6 +71,7 @@ test('trash: experiment, model, version and prompt go from their pages and come 
     await page.getByRole('menuitem', { name: item }).click()
     await page.waitForURL(away)
     await eventually(async () => assert.equal(await gone(), true, `${name} is in the trash`))
+    await page.getByRole('button', { name: /^Undo/ }).waitFor() // the deletion was answered: before that there is nothing to undo
     await page.keyboard.press('z')
     await page.waitForURL(`**${at}*`)
     await eventually(async () => assert.equal(await gone(), false, `${name} came back`))
