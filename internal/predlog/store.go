@@ -67,19 +67,7 @@ func (s *Service) labelledBefore(ctx context.Context, endpoint, before string, l
 		before = "g" // behind every hex digit
 	}
 	rows, err := s.d.DB.Query(ctx, "SELECT prediction_id FROM predlog_label WHERE endpoint = ? AND prediction_id < ? ORDER BY prediction_id DESC LIMIT ?", endpoint, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 // upsertLabel keeps the label that stands later in the log.

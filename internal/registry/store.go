@@ -298,19 +298,7 @@ func noAlias(model, alias string) error {
 
 func aliasesOf(tx *db.Tx, m Model, number int64) ([]string, error) {
 	rows, err := tx.Query("SELECT alias FROM registry_alias WHERE model_id = ? AND version = ? ORDER BY alias", m.id, number)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var a string
-		if err := rows.Scan(&a); err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 func (s *Service) aliasTarget(ctx context.Context, m Model, alias string) (int64, error) {

@@ -414,17 +414,5 @@ func removeTraces(tx *db.Tx, ids []string) (int64, error) {
 // idsOf finds the ids of traces of an experiment: the oldest up to a time, or those of a list that are there.
 func idsOf(tx *db.Tx, where string, args ...any) ([]string, error) {
 	rows, err := tx.Query("SELECT id FROM trace WHERE "+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }

@@ -133,19 +133,7 @@ func (s *Service) Index(ctx context.Context) error {
 
 func todoIDs(tx *db.Tx) ([]string, error) {
 	rows, err := tx.Query("SELECT trace_id FROM trace_index_todo ORDER BY trace_id LIMIT ?", indexStep)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 // indexed reports whether every block has its index; once it is so it stays so.

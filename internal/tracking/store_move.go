@@ -51,19 +51,7 @@ func (st *store) runsToMove(tx *db.Tx, ids []string, children bool) ([]runRow, e
 func (st *store) childrenOf(tx *db.Tx, r runRow) ([]string, error) {
 	rows, err := tx.Query("SELECT c.id FROM run_tag t JOIN run c ON c.num = t.run WHERE t.exp = ? AND t.key = ? AND t.value = ? AND c.lifecycle = ? ORDER BY c.num",
 		r.exp, TagParentRun, r.id, string(Active))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 // moveRun gives how many logged models followed the run.

@@ -45,19 +45,7 @@ func (st *store) deletedExperiments(ctx context.Context, q discard.Query) ([]dis
 
 func (st *store) idsOfExperiment(ctx context.Context, table string, exp int64, after string, limit int) ([]string, error) {
 	rows, err := st.db.Query(ctx, "SELECT id FROM "+table+" WHERE exp = ? AND id > ? ORDER BY id LIMIT ?", exp, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
+	return db.All(rows, err, db.Column[string])
 }
 
 // removeRun deletes all rows of a run.
