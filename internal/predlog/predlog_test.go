@@ -111,7 +111,9 @@ func TestFollowTellsInOrderAndResumes(t *testing.T) {
 	a, o := s.Stream(schema), s.Stream(other)
 	const n = 300
 	half := make(chan struct{}) // the second half is written while the second reader waits for it
+	written := make(chan struct{})
 	go func() {
+		defer close(written)
 		for i := range n {
 			if i == n/2 {
 				<-half
@@ -151,6 +153,7 @@ func TestFollowTellsInOrderAndResumes(t *testing.T) {
 			t.Fatalf("entry %d is %v", i, v)
 		}
 	}
+	<-written // the reader has seen the last of bike; the last of other may still be on its way
 	must(t, s.Close())
 	s2 := open(t, d, dir, small)
 	must(t, s2.Stream(schema).Append(t.Context(), batch(1, n)))
