@@ -27,7 +27,7 @@ func runFacts(runs *tracking.Service) func(context.Context, []string) (map[strin
 		all, err := runs.Runs(ctx, ids)
 		out := make(map[string]governance.RunFacts, len(all))
 		for _, r := range all {
-			f := governance.RunFacts{Name: r.Name, User: r.User, Source: r.Tag("mlflow.source.name"), Tags: make(map[string]string, len(r.Tags))}
+			f := governance.RunFacts{Name: r.Name, ExperimentID: r.ExperimentID, User: r.User, Source: r.Tag("mlflow.source.name"), Start: r.StartTime, Tags: make(map[string]string, len(r.Tags))}
 			for _, t := range r.Tags {
 				f.Tags[t.Key] = t.Value
 			}

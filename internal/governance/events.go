@@ -161,7 +161,7 @@ func (b *builder) factsOf() string {
 	switch {
 	case b.d.TrackedRunID != "":
 		return b.d.TrackedRunID
-	case strings.HasPrefix(b.e.Type, "tracking.run."), b.e.Type == "tracking.model.logged":
+	case strings.HasPrefix(b.e.Type, "tracking.run."), b.e.Type == "tracking.model.logged", b.e.Type == "registry.version.created":
 		return b.d.RunID
 	}
 	return ""
@@ -219,7 +219,8 @@ func (b *builder) build() {
 	}
 }
 
-// tracked notes a run with its code and the pipeline run that made it.
+// tracked notes a run with its code and the pipeline run that made it. A run that nothing is known to have led to has no node until
+// something comes of it: a sweep of thousands costs the graph nothing (Service.nodes knows such runs all the same).
 func (b *builder) tracked(runID string) {
 	if runID == "" {
 		return
@@ -235,40 +236,60 @@ func (b *builder) tracked(runID string) {
 		}
 		return ""
 	}
-	name := b.run.Name
-	if name == "" {
-		name = b.d.Name
+	commit, digest, pipeline := tag(tagCommit), tag(tagCodeDigest), tag(tagPipelineRun)
+	dataset, version, ok := strings.Cut(tag(tagDataset), "/")
+	ofDataset := ok && dataset != "" && version != ""
+	if len(b.d.Inputs) == 0 && commit == "" && digest == "" && pipeline == "" && !ofDataset {
+		switch typ := b.e.Type; {
+		case typ == "tracking.run.created", typ == "tracking.run.ended" && !b.known(node(kindRun, runID)):
+			return
+		}
 	}
-	user := b.run.User
-	if user == "" {
-		user = tag(tagUser)
-	}
-	source := b.run.Source
-	if source == "" {
-		source = tag(tagSource)
-	}
-	status := ""
+	facts, status := b.run, ""
 	if b.e.Type == "tracking.run.ended" {
 		status = b.d.Status
 	}
-	run := b.node(kindRun, runID, name, map[string]string{"experiment_id": b.d.ExperimentID, "user": user, "source": source, "status": status, "step": tag(tagStep)})
-	if commit := tag(tagCommit); commit != "" {
-		short := commit[:min(len(commit), 12)]
-		code := b.node(kindCode, clip(commit), short, map[string]string{"commit": commit, "repository": withoutUser(tag(tagRepo)), "branch": tag(tagBranch)})
+	if facts.Name == "" {
+		facts.Name = b.d.Name
+	}
+	if facts.User == "" {
+		facts.User = tag(tagUser)
+	}
+	if facts.Source == "" {
+		facts.Source = tag(tagSource)
+	}
+	if facts.ExperimentID == "" {
+		facts.ExperimentID = b.d.ExperimentID
+	}
+	n := runNode(runID, facts)
+	n.Meta["status"], n.Meta["step"] = status, tag(tagStep)
+	run := b.node(kindRun, runID, n.Label, n.Meta)
+	if commit != "" {
+		code := b.node(kindCode, clip(commit), commit[:min(len(commit), 12)], map[string]string{"commit": commit, "repository": withoutUser(tag(tagRepo)), "branch": tag(tagBranch)})
 		b.edge(code, run, "code", "", nil)
 	}
-	if digest := tag(tagCodeDigest); digest != "" {
+	if digest != "" {
 		code := b.node(kindCode, clip(digest), "pipeline code "+short(digest), map[string]string{"digest": digest, "pipeline": tag(tagPipeline)})
 		b.edge(code, run, "code", "pipeline", nil)
 	}
-	if p := tag(tagPipelineRun); p != "" {
-		b.edge(b.node(kindPipelineRun, clip(p), tag(tagPipeline), nil), run, "ran", "", nil)
+	if pipeline != "" {
+		b.edge(b.node(kindPipelineRun, clip(pipeline), tag(tagPipeline), nil), run, "ran", "", nil)
 	}
-	if ref := tag(tagDataset); ref != "" {
-		if name, version, ok := strings.Cut(ref, "/"); ok && name != "" && version != "" {
-			b.edge(b.node(kindDatasetVersion, clip(ref), "", nil), run, "input", "", nil)
-		}
+	if ofDataset {
+		b.edge(b.node(kindDatasetVersion, clip(dataset+"/"+version), "", nil), run, "input", "", nil)
 	}
+}
+
+func (b *builder) known(id string) bool {
+	var there bool
+	if b.err == nil {
+		b.err = b.tx.QueryRow("SELECT EXISTS (SELECT 1 FROM lineage_node WHERE id = ?)", id).Scan(&there)
+	}
+	return there
+}
+
+func runNode(runID string, f RunFacts) Node {
+	return Node{ID: node(kindRun, runID), Kind: kindRun, Label: f.Name, Meta: map[string]string{"experiment_id": f.ExperimentID, "user": f.User, "source": f.Source}, At: f.Start}
 }
 
 // withoutUser drops a name and password from the address of a repository.
@@ -371,7 +392,8 @@ func (b *builder) versionCreated() {
 		b.edge(b.node(kindLoggedModel, model, "", nil), v, "registered", "", nil)
 	}
 	if d.RunID != "" {
-		b.edge(b.node(kindRun, d.RunID, "", nil), v, "produced", "", nil)
+		b.tracked(d.RunID)
+		b.edge(node(kindRun, d.RunID), v, "produced", "", nil)
 	}
 	if digest := environmentDigest(f); digest != "" {
 		label := "python " + f.PythonVersion + ", " + itoa(int64(len(f.Requirements))) + " packages"

@@ -40,7 +40,8 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	ev := events.NewLog(events.Deps{DB: d, Jobs: q, Clock: fake, Log: log})
 	s := New(Deps{DB: d, Events: ev, Jobs: q, Clock: fake, Log: log, Facts: Facts{
 		Runs: func(context.Context, []string) (map[string]RunFacts, error) {
-			return map[string]RunFacts{"r1": {Name: "train", User: "ada", Source: "train.py", Tags: map[string]string{tagCommit: "c0ffee00c0ffee00", tagPipelineRun: "p1", tagRepo: "https://ada:pw@git.example/x"}}}, nil
+			return map[string]RunFacts{"r1": {Name: "train", User: "ada", Source: "train.py", Tags: map[string]string{tagCommit: "c0ffee00c0ffee00", tagPipelineRun: "p1", tagRepo: "https://ada:pw@git.example/x"}},
+				"alone": {Name: "probe", ExperimentID: "e1", User: "ada"}}, nil
 		},
 		Prediction: func(_ context.Context, predictionID string) (Served, error) {
 			if predictionID != "x1" {
@@ -148,6 +149,34 @@ func TestLineageOfTheLoop(t *testing.T) {
 			t.Errorf("one step down from the data: %+v %v", down.Edges, err)
 		}
 	})
+}
+
+// TestRunWithoutNeighbours: such a run is in no table of the graph until something comes of it, and known all the same.
+func TestRunWithoutNeighbours(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dbtest.SQLite(t))
+	id := "run:alone"
+	w.tell(t, "tracking.run.created", "run", "alone", `{"run_id":"alone","experiment_id":"e1","name":"probe"}`)
+	w.tell(t, "tracking.run.ended", "run", "alone", `{"run_id":"alone","experiment_id":"e1","status":"FINISHED"}`)
+	if ns, err := w.s.st.nodes(t.Context(), []string{id}); err != nil || len(ns) != 0 {
+		t.Fatalf("%+v %v", ns, err)
+	}
+	g, err := w.s.Lineage(t.Context(), id, 3, Both)
+	if err != nil || len(g.Edges) != 0 || len(g.Nodes) != 1 || g.Nodes[0].Label != "probe" || g.Nodes[0].Meta["user"] != "ada" {
+		t.Fatalf("%+v %v", g, err)
+	}
+	if facts, err := w.s.Trace(t.Context(), id, 3); err != nil || len(facts) != 1 {
+		t.Fatalf("%+v %v", facts, err)
+	}
+	if _, err := w.s.Lineage(t.Context(), "run:nobody", 3, Both); !errs.Is(err, errs.NotFound) {
+		t.Fatalf("unknown run: %v", err)
+	}
+	w.tell(t, "registry.version.created", "version", "demand/9", `{"model":"demand","version":"9","run_id":"alone"}`)
+	w.tell(t, "tracking.run.ended", "run", "alone", `{"run_id":"alone","experiment_id":"e1","status":"FAILED"}`)
+	ns, err := w.s.st.nodes(t.Context(), []string{id})
+	if err != nil || len(ns) != 1 || ns[0].Label != "probe" || ns[0].Meta["status"] != "FAILED" {
+		t.Fatalf("%+v %v", ns, err)
+	}
 }
 
 func TestGenerationsAreOneEdgeAndTraceKnowsTheTime(t *testing.T) {

@@ -3,9 +3,11 @@ package governance
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"embed"
 
@@ -27,10 +29,12 @@ func Migrations() db.Migrations { return db.Migrations{Domain: "governance", FS:
 
 // RunFacts is what lineage keeps of a run.
 type RunFacts struct {
-	Name   string
-	User   string
-	Source string
-	Tags   map[string]string
+	Name         string
+	ExperimentID string
+	User         string
+	Source       string
+	Start        time.Time
+	Tags         map[string]string
 }
 
 // VersionFacts is what lineage keeps of a model version.
@@ -154,6 +158,36 @@ func (w *walk) follow(ctx context.Context, from string, depth int, way Direction
 	return nil
 }
 
+// nodes gives what is known of nodes. Runs without a node of their own are asked for.
+func (s *Service) nodes(ctx context.Context, ids []string) ([]Node, error) {
+	out, err := s.st.nodes(ctx, ids)
+	if err != nil || len(out) == len(ids) || s.d.Facts.Runs == nil {
+		return out, err
+	}
+	known := map[string]bool{}
+	for _, n := range out {
+		known[n.ID] = true
+	}
+	var missing []string
+	for _, id := range ids {
+		if kind, runID, _ := splitNode(id); kind == kindRun && !known[id] {
+			missing = append(missing, runID)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	runs, err := s.d.Facts.Runs(ctx, missing)
+	for _, id := range missing {
+		if f, ok := runs[id]; ok {
+			n := runNode(id, f)
+			maps.DeleteFunc(n.Meta, func(_, v string) bool { return v == "" })
+			out = append(out, n)
+		}
+	}
+	return out, err
+}
+
 func (w *walk) add(e Edge) {
 	k := [3]string{e.From, e.To, e.Relation}
 	have := w.edges[k]
@@ -170,7 +204,7 @@ func (w *walk) add(e Edge) {
 }
 
 func (w *walk) graph(ctx context.Context, start string) (Graph, error) {
-	nodes, err := w.s.st.nodes(ctx, w.order)
+	nodes, err := w.s.nodes(ctx, w.order)
 	if err != nil {
 		return Graph{}, err
 	}

@@ -105,7 +105,7 @@ func (s *Service) trace(ctx context.Context, start string, depth int, until time
 	if depth <= 0 || depth > MaxDepth {
 		depth = 6
 	}
-	have, err := s.st.nodes(ctx, []string{start})
+	have, err := s.nodes(ctx, []string{start})
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (s *Service) trace(ctx context.Context, start string, depth int, until time
 	for i, l := range links {
 		ids[i] = l.n
 	}
-	nodes, err := s.st.nodes(ctx, ids)
+	nodes, err := s.nodes(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

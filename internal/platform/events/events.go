@@ -1,6 +1,6 @@
-// Package events is the event log: every change is told by an event inserted in the transaction of the change (outbox). One sequencer
-// then numbers the events and chains their hashes, and in the same transaction enqueues a job for each listener. So an event is
-// dispatched exactly when it is in the chain, and a listener hears it at least once.
+// Package events is the event log: every change is told by an event inserted in the transaction of the change (outbox), numbered and
+// chained by its hash (at once on SQLite, by one sequencer on PostgreSQL). The sequencer then enqueues a job for each listener, in order
+// and in one transaction with its cursor. So an event is dispatched once, when it is in the chain, and a listener hears it at least once.
 //
 // The log is the audit trail: the chain shows when a past event was altered, removed or inserted.
 package events
@@ -99,11 +99,11 @@ type Log struct {
 	d    Deps
 	wake chan struct{}
 
-	numbering sync.Mutex
-	mu        sync.RWMutex
-	listeners []Listener
-	watchers  map[int]chan Event
-	nextWatch int
+	sequencing sync.Mutex
+	mu         sync.RWMutex
+	listeners  []Listener
+	watchers   map[int]chan Event
+	nextWatch  int
 }
 
 // NewLog makes the log; add listeners before Run.
@@ -193,18 +193,49 @@ func (li Listener) hear(ctx context.Context, batch []Event, failed *error) (done
 	return done, nil
 }
 
-// Append tells of a change, inside its transaction. ctx gives the actor and the request.
+// Append tells of a change, inside its transaction. ctx gives the actor and the request. SQLite has one writer at a time, so the event
+// gets its place in the chain at once; on PostgreSQL that would make all writers wait for each other, and the sequencer gives it.
 func (l *Log) Append(ctx context.Context, tx *db.Tx, typ string, r Resource, data any) error {
 	b, err := json.Marshal(data)
 	if err != nil {
 		return errs.E(errs.Internal, "events.append", "data of "+typ, err)
 	}
-	a := actor.From(ctx)
+	e := Event{ID: id.New(), Type: typ, Resource: r, Actor: actor.From(ctx), RequestID: actor.Request(ctx), At: l.d.Clock.Now(), Data: b}
+	var seq any // NULL: waits for the sequencer
+	if tx.Engine() == db.SQLite {
+		h, err := headOf(tx)
+		if err != nil {
+			return err
+		}
+		h.chain(&e)
+		seq = e.Seq
+	}
 	_, err = tx.Exec(`INSERT INTO event (id, seq, type, resource_kind, resource_id, actor_type, actor_id, request_id, at, data, prev_hash, hash)
-		VALUES (?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, '', '')`,
-		id.New(), typ, r.Kind, r.ID, string(a.Type), a.ID, actor.Request(ctx), clock.Micros(l.d.Clock.Now()), string(b))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, seq, e.Type, r.Kind, r.ID, string(e.Actor.Type), e.Actor.ID, e.RequestID, clock.Micros(e.At), string(b), e.PrevHash, e.Hash)
 	tx.AfterCommit(l.Wake)
 	return err
+}
+
+// head is the end of the chain.
+type head struct {
+	seq  int64
+	hash string
+}
+
+func headOf(tx *db.Tx) (h head, err error) {
+	err = tx.QueryRow("SELECT seq, hash FROM event WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1").Scan(&h.seq, &h.hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return h, err
+}
+
+// chain gives an event the next place.
+func (h *head) chain(e *Event) {
+	e.Seq, e.PrevHash = h.seq+1, h.hash
+	e.Hash = e.chainHash()
+	h.seq, h.hash = e.Seq, e.Hash
 }
 
 // Wake makes the sequencer look for new events now.
@@ -221,6 +252,7 @@ const (
 	heardBatch    = 200                   // events that a HandleAll listener is given at once
 	lull          = 50 * time.Millisecond // how long such a listener waits for more
 	idlePoll      = time.Second           // how late events of another process may be sequenced
+	dispatched    = ""                    // the cursor of the dispatch itself: how far events became jobs of listeners
 )
 
 // Run sequences and dispatches until ctx ends.
@@ -252,39 +284,30 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// sequence numbers what waits. On PostgreSQL the serializable transaction makes a second sequencer collide and retry, so there is
-// one order whoever runs it.
+// sequence numbers what waits and dispatches what was not dispatched yet; it gives the number of events dispatched. On PostgreSQL the
+// serializable transaction makes a second sequencer collide and retry, so there is one order whoever runs it.
 func (l *Log) sequence(ctx context.Context) (int, error) {
-	l.numbering.Lock() // watchers are told in order
-	defer l.numbering.Unlock()
-	var waiting int
-	if err := l.d.DB.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM event WHERE seq IS NULL LIMIT 1) w").Scan(&waiting); err != nil || waiting == 0 {
+	l.sequencing.Lock() // watchers are told in order
+	defer l.sequencing.Unlock()
+	var behind bool
+	err := l.d.DB.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM event WHERE seq IS NULL) OR EXISTS (SELECT 1 FROM event WHERE seq > (SELECT seq FROM event_cursor WHERE listener = ?))", dispatched).Scan(&behind)
+	if err != nil || !behind {
 		return 0, err
 	}
 	var batch []Event
-	err := l.d.DB.Write(ctx, func(tx *db.Tx) error {
-		batch = nil
-		seq, prev := int64(0), ""
-		err := tx.QueryRow("SELECT seq, hash FROM event WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1").Scan(&seq, &prev)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err = l.d.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := number(tx); err != nil {
 			return err
 		}
-		rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq IS NULL ORDER BY id LIMIT ?", sequenceBatch)
+		rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq > (SELECT seq FROM event_cursor WHERE listener = ?) ORDER BY seq LIMIT ?", dispatched, sequenceBatch)
 		if err != nil {
 			return err
 		}
-		if batch, err = collect(rows); err != nil {
+		if batch, err = collect(rows); err != nil || len(batch) == 0 {
 			return err
 		}
-		for i := range batch {
-			e := &batch[i]
-			seq++
-			e.Seq, e.PrevHash = seq, prev
-			e.Hash = e.chainHash()
-			prev = e.Hash
-			if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
-				return err
-			}
+		if _, err := tx.Exec("UPDATE event_cursor SET seq = ? WHERE listener = ?", batch[len(batch)-1].Seq, dispatched); err != nil {
+			return err
 		}
 		return l.dispatch(tx, batch)
 	})
@@ -292,6 +315,29 @@ func (l *Log) sequence(ctx context.Context) (int, error) {
 		l.tell(batch)
 	}
 	return len(batch), err
+}
+
+// number gives those that wait their places.
+func number(tx *db.Tx) error {
+	rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq IS NULL ORDER BY id LIMIT ?", sequenceBatch)
+	if err != nil {
+		return err
+	}
+	waiting, err := collect(rows)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	h, err := headOf(tx)
+	if err != nil {
+		return err
+	}
+	for _, e := range waiting {
+		h.chain(&e)
+		if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *Log) dispatch(tx *db.Tx, batch []Event) error {
