@@ -53,19 +53,31 @@ func (c *runCache) put(runs []Run, asked []string, mark *reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range runs {
-		size := weight(r)
-		if c.reading[r.ID] != mark || c.byID[r.ID] != nil || size > c.limit/16 {
-			continue
+		if c.reading[r.ID] == mark {
+			c.add(r)
 		}
-		c.byID[r.ID] = c.recent.PushFront(&cachedRun{r, size})
-		c.bytes += size
 	}
 	for _, id := range asked {
 		if c.reading[id] == mark {
 			delete(c.reading, id)
 		}
 	}
-	for c.bytes > c.limit {
+}
+
+// keep takes a run that was just made: nobody can have written to it yet.
+func (c *runCache) keep(r Run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(r)
+}
+
+func (c *runCache) add(r Run) {
+	size := weight(r)
+	if c.byID[r.ID] != nil || size > c.limit/16 {
+		return
+	}
+	c.byID[r.ID] = c.recent.PushFront(&cachedRun{r, size})
+	for c.bytes += size; c.bytes > c.limit; {
 		c.remove(c.recent.Back())
 	}
 }

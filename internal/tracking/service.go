@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,9 +202,17 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 		if err := s.st.insertRun(tx, &r); err != nil {
 			return err
 		}
+		tx.AfterCommit(func() { s.st.cache.keep(r.asRead()) })
 		return s.d.Events.Append(ctx, tx, EventRunCreated, events.Resource{Kind: "run", ID: r.ID}, runCreated{r.ID, r.ExperimentID, r.Name})
 	})
 	return r, err
+}
+
+// asRead is a run that was just made as a read would give it.
+func (r Run) asRead() Run {
+	r.StartTime = clock.FromMicros(clock.Micros(r.StartTime))
+	r.Tags = slices.SortedFunc(slices.Values(r.Tags), func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	return r
 }
 
 // lastOfEach keeps the last value of a key, in the order of first mention.
