@@ -1786,6 +1786,8 @@ export interface TrackingImportedExperiment {
   source_id?: string
   tags?: Record<string, string>
   updated_ms?: number
+  /** that it goes into; the default one without it */
+  workspace?: string
 }
 
 export interface TrackingInputView {
