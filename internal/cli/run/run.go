@@ -17,7 +17,7 @@ const root = "api/v1/runs"
 // New is `modelyard run`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Runs: what was tried, with parameters, metrics and files", Aliases: []string{"runs"}}
-	cmd.AddCommand(list(f), get(f), note(f), move(f),
+	cmd.AddCommand(list(f), get(f), note(f), move(f), export(f),
 		change(f, "delete", "Move runs to the trash", "moved to the trash"), change(f, "restore", "Bring runs back from the trash", "restored"))
 	return cmd
 }
