@@ -1683,7 +1683,12 @@ export interface TraceViewList {
 }
 
 export interface TrackingChanged {
+  /** how many runs were deleted, or restored */
   changed: number
+  /** those that were changed, in the order of the request */
+  run_ids: string[]
+  /** how many others were so already */
+  unchanged: number
 }
 
 export interface TrackingExperimentList {
