@@ -15,7 +15,7 @@ import (
 
 // Trash is what traces offer to the trash. Who deleted a trace is kept with it: one event tells of many.
 func (s *Service) Trash() []discard.Source {
-	return []discard.Source{{Kind: "trace", Noun: "experiment", Event: "trace", Count: s.st.countTrashed, List: s.st.trashed, Restore: s.Restore, Purge: s.purgeTrace,
+	return []discard.Source{{Kind: "trace", Noun: "experiment", Event: "trace", Count: s.st.countTrashed, List: s.st.trashed, Restore: s.Restore, Purge: s.purgeTrace, PurgeMany: s.purgeTraces,
 		Contents: func(ctx context.Context, id string, emit discard.Emit) error {
 			return discard.EmitRoot(ctx, s.d.Files, FilesRoot(id), emit)
 		}}}
@@ -122,7 +122,8 @@ func (s *Service) purgeTrace(ctx context.Context, id string, emit discard.Emit) 
 		if !trashed {
 			return errs.E(errs.Precondition, "trace.purge", "the trace "+id+" is not in the trash", nil).WithHint("only what was deleted can be purged")
 		}
-		gone, err = s.remove(tx, []string{id})
+		all, err := s.remove(tx, []string{id})
+		gone = all[id]
 		return err
 	})
 	if err != nil {
@@ -131,24 +132,43 @@ func (s *Service) purgeTrace(ctx context.Context, id string, emit discard.Emit) 
 	return emit(gone)
 }
 
-// remove deletes traces with all that is kept with them and gives the contents that lost their names.
-func (s *Service) remove(tx *db.Tx, ids []string) ([]blob.Content, error) {
+// purgeTraces removes those of some traces that are deleted for good, in one commit, and gives the contents of each that lost their names.
+func (s *Service) purgeTraces(ctx context.Context, ids []string) (gone map[string][]blob.Content, err error) {
+	if len(ids) == 0 || len(ids) > discard.MaxPurge {
+		return nil, errs.Invalidf("trace.purge", "expected 1 to %d traces, got %d", discard.MaxPurge, len(ids))
+	}
+	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
+		trashed, err := idsOf(tx, "deleted_at > 0 AND id IN ("+db.Placeholders(len(ids))+")", anys(ids)...)
+		if err == nil {
+			gone, err = s.remove(tx, trashed)
+		}
+		return err
+	})
+	return gone, err
+}
+
+// remove deletes traces with all that is kept with them and gives the contents of each that lost their names.
+func (s *Service) remove(tx *db.Tx, ids []string) (map[string][]blob.Content, error) {
 	if _, err := removeTraces(tx, ids); err != nil {
 		return nil, err
 	}
-	var gone []blob.Content
-	for _, id := range ids {
-		cs, err := s.d.Files.Drop(tx, FilesRoot(id))
-		if err != nil {
-			return nil, err
-		}
-		gone = append(gone, cs...)
+	roots := make([]string, len(ids))
+	for i, id := range ids {
+		roots[i] = FilesRoot(id)
+	}
+	dropped, err := s.d.Files.DropAll(tx, roots)
+	if err != nil {
+		return nil, err
+	}
+	gone := make(map[string][]blob.Content, len(ids))
+	for i, id := range ids {
+		gone[id] = dropped[roots[i]]
 	}
 	return gone, nil
 }
 
 // purgeStep is how many traces of an experiment go in one commit.
-const purgeStep = 100
+const purgeStep = discard.MaxPurge
 
 // Purge removes every trace of an experiment that goes for good, in the trash or not. Doing it again does nothing.
 func (s *Service) Purge(ctx context.Context, experimentID string) (total int64, err error) {
@@ -162,7 +182,11 @@ func (s *Service) Purge(ctx context.Context, experimentID string) (total int64, 
 			if ids, err = idsOf(tx, "experiment_id = ? OR (trashed_from = ? AND deleted_at > 0) LIMIT ?", experimentID, experimentID, purgeStep); err != nil || len(ids) == 0 {
 				return err
 			}
-			gone, err = s.remove(tx, ids)
+			all, err := s.remove(tx, ids)
+			gone = nil // of an earlier try
+			for _, cs := range all {
+				gone = append(gone, cs...)
+			}
 			return err
 		})
 		if err != nil || len(ids) == 0 {

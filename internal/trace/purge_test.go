@@ -289,3 +289,42 @@ func TestDelete(t *testing.T) {
 		}
 	})
 }
+
+// TestPurgeOfManyTraces: those of a list that are in the trash go in one commit, each told with its files.
+func TestPurgeOfManyTraces(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := newService(t, d)
+		ctx := t.Context()
+		src := s.Trash()[0]
+		addSpans(t, s, "1", tid(1), span(1, 0, "root"))
+		s.put(t, tid(1), "stays.txt", "abc")
+		kept := rows(t, d)
+		ids := []string{tid(1), tid(99)}
+		for i := 2; i <= 5; i++ {
+			addSpans(t, s, "1", tid(i), span(1, 0, "root"))
+			s.put(t, tid(i), "a.txt", "abc")
+			ids = append(ids, tid(i))
+		}
+		s.put(t, tid(5), "b.txt", "other")
+		if n, err := s.Delete(ctx, Deletion{ExperimentID: "1", IDs: ids[2:]}); err != nil || n != 4 {
+			t.Fatal(n, err)
+		}
+		gone, err := src.PurgeMany(ctx, ids)
+		if err != nil || len(gone) != 4 || len(gone[tid(2)]) != 1 || len(gone[tid(5)]) != 2 {
+			t.Fatal(gone, err)
+		}
+		if _, told := gone[tid(1)]; told || rows(t, d) != kept {
+			t.Errorf("a living trace went: %v, rows %s, want %s", gone, rows(t, d), kept)
+		}
+		if _, err := s.d.Files.Stat(ctx, FilesRoot(tid(1)), "stays.txt"); err != nil {
+			t.Error(err)
+		}
+		if gone, err = src.PurgeMany(ctx, ids); err != nil || len(gone) != 0 {
+			t.Error("purged twice:", gone, err)
+		}
+		if _, err := src.PurgeMany(ctx, make([]string, discard.MaxPurge+1)); !errs.Is(err, errs.Invalid) {
+			t.Error(err)
+		}
+	})
+}

@@ -6,6 +6,6 @@
 // and purge. It hears none. Once a day a job purges what has waited out the undo period and sweeps the blob store.
 //
 // Invariants: a dry run counts exactly what a purge at that moment would remove; what a living model version was made from is kept;
-// a purge that is broken off at any point leaves nothing torn: things go one commit at a time, and contents whose name is gone are
+// a purge that is broken off at any point leaves nothing torn: things go one commit at a time, small ones some hundred in a commit, and contents whose name is gone are
 // removed by the next sweep.
 package trash

@@ -64,7 +64,7 @@ type Kept struct {
 
 const maxListed = 200
 
-// Purge removes things for good, one commit at a time, and then the contents that nothing else refers to. Kinds: Invalid, NotFound (an
+// Purge removes things for good, one commit at a time (small ones some hundred in a commit), and then the contents that nothing else refers to. Kinds: Invalid, NotFound (an
 // id that is not in the trash), Conflict (another purge runs).
 func (s *Service) Purge(ctx context.Context, p Purge) (Outcome, error) {
 	if !p.DryRun {
@@ -120,12 +120,21 @@ func (r *round) source(ctx context.Context, src discard.Source, ids []string) er
 		if err != nil {
 			return err
 		}
-		for _, i := range items {
+		step := 1
+		if src.PurgeMany != nil && !r.p.DryRun {
+			step = discard.MaxPurge
+		}
+		for part := range slices.Chunk(items, step) {
 			if r.p.Budget > 0 && r.s.d.Clock.Now().Sub(r.began) > r.p.Budget {
 				r.out.More = true
 				return nil
 			}
-			if err := r.item(ctx, src, i); err != nil {
+			if step > 1 {
+				err = r.many(ctx, src, part)
+			} else {
+				err = r.item(ctx, src, part[0])
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -137,53 +146,72 @@ func (r *round) source(ctx context.Context, src discard.Source, ids []string) er
 	}
 }
 
-func (r *round) item(ctx context.Context, src discard.Source, i discard.Item) error {
-	id := src.Kind + ":" + i.ID
-	keep := func(k Kept) {
-		if len(r.out.Kept) < maxListed {
-			r.out.Kept = append(r.out.Kept, k)
-		}
+func (r *round) keep(k Kept) {
+	if len(r.out.Kept) < maxListed {
+		r.out.Kept = append(r.out.Kept, k)
 	}
-	if users := r.users[id]; len(users) > 0 {
-		keep(Kept{ID: id, Kind: src.Kind, Name: i.Name, UsedBy: users})
+}
+
+// used keeps an item that something living needs.
+func (r *round) used(src discard.Source, i discard.Item) bool {
+	id := src.Kind + ":" + i.ID
+	users := r.users[id]
+	if len(users) > 0 {
+		r.keep(Kept{ID: id, Kind: src.Kind, Name: i.Name, UsedBy: users})
+	}
+	return len(users) > 0
+}
+
+// collect removes what nothing refers to of contents that have lost a name.
+func (r *round) collect(ctx context.Context, cs []blob.Content) error {
+	swept, err := r.s.d.Files.Collect(ctx, cs)
+	r.out.Freed += swept.Bytes
+	r.s.metrics.freed.Add(float64(swept.Bytes))
+	return err
+}
+
+// many removes some items in one commit. What a kill leaves is taken up by the next purge, and contents by the next sweep.
+func (r *round) many(ctx context.Context, src discard.Source, items []discard.Item) error {
+	items = slices.DeleteFunc(slices.Clone(items), func(i discard.Item) bool { return r.used(src, i) })
+	if len(items) == 0 {
 		return nil
 	}
-	g := Gone{ID: id, Kind: src.Kind, Name: i.Name, Parent: i.Parent, DeletedAt: i.DeletedAt}
-	take := func(cs []blob.Content) {
-		g.Files += int64(len(cs))
-		for _, c := range cs {
-			g.Bytes += c.Size
-		}
+	ids := make([]string, len(items))
+	for i := range items {
+		ids[i] = items[i].ID
 	}
-	var err error
-	if r.p.DryRun {
-		err = src.Contents(ctx, i.ID, func(cs []blob.Content) error {
-			take(cs)
-			for _, c := range cs {
-				n := r.names[c.Digest]
-				r.names[c.Digest] = named{n.names + 1, c.Size}
-			}
-			return nil
-		})
-	} else {
-		err = src.Purge(ctx, i.ID, func(cs []blob.Content) error {
-			take(cs)
-			swept, err := r.s.d.Files.Collect(ctx, cs)
-			r.out.Freed += swept.Bytes
-			r.s.metrics.freed.Add(float64(swept.Bytes))
-			return err
-		})
-	}
-	switch errs.KindOf(err) {
-	case errs.Precondition, errs.NotFound: // restored, purged or put to use meanwhile
-		if err != nil {
-			keep(Kept{ID: id, Kind: src.Kind, Name: i.Name, Error: err.Error()})
-			return nil
-		}
-	}
+	gone, err := src.PurgeMany(ctx, ids)
 	if err != nil {
 		return err
 	}
+	var loose []blob.Content
+	for _, i := range items {
+		cs, ok := gone[i.ID]
+		if !ok { // restored or purged meanwhile
+			r.keep(Kept{ID: src.Kind + ":" + i.ID, Kind: src.Kind, Name: i.Name, Error: "it is not in the trash any more"})
+			continue
+		}
+		g := goneItem(src, i)
+		g.take(cs)
+		r.went(src, g)
+		loose = append(loose, cs...)
+	}
+	return r.collect(ctx, loose)
+}
+
+func goneItem(src discard.Source, i discard.Item) Gone {
+	return Gone{ID: src.Kind + ":" + i.ID, Kind: src.Kind, Name: i.Name, Parent: i.Parent, DeletedAt: i.DeletedAt}
+}
+
+func (g *Gone) take(cs []blob.Content) {
+	g.Files += int64(len(cs))
+	for _, c := range cs {
+		g.Bytes += c.Size
+	}
+}
+
+// went counts a thing that is gone, or would be.
+func (r *round) went(src discard.Source, g Gone) {
 	k := &r.out.Kinds[len(r.out.Kinds)-1]
 	k.Count, k.Files, k.Bytes = k.Count+1, k.Files+g.Files, k.Bytes+g.Bytes
 	r.out.Count, r.out.Files, r.out.Bytes = r.out.Count+1, r.out.Files+g.Files, r.out.Bytes+g.Bytes
@@ -193,6 +221,40 @@ func (r *round) item(ctx context.Context, src discard.Source, i discard.Item) er
 	if !r.p.DryRun {
 		r.s.metrics.purged.WithLabelValues(src.Kind).Inc()
 	}
+}
+
+func (r *round) item(ctx context.Context, src discard.Source, i discard.Item) error {
+	if r.used(src, i) {
+		return nil
+	}
+	g := goneItem(src, i)
+	var err error
+	if r.p.DryRun {
+		err = src.Contents(ctx, i.ID, func(cs []blob.Content) error {
+			g.take(cs)
+			for _, c := range cs {
+				n := r.names[c.Digest]
+				r.names[c.Digest] = named{n.names + 1, c.Size}
+			}
+			return nil
+		})
+	} else {
+		err = src.Purge(ctx, i.ID, func(cs []blob.Content) error {
+			g.take(cs)
+			return r.collect(ctx, cs)
+		})
+	}
+	switch errs.KindOf(err) {
+	case errs.Precondition, errs.NotFound: // restored, purged or put to use meanwhile
+		if err != nil {
+			r.keep(Kept{ID: g.ID, Kind: src.Kind, Name: i.Name, Error: err.Error()})
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.went(src, g)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 
@@ -170,6 +171,43 @@ func (f *Files) Drop(tx *db.Tx, root string) ([]Content, error) {
 	_ = rows.Close()
 	_, err = tx.Exec("DELETE FROM file WHERE root = ?", root)
 	return out, err
+}
+
+// DropAll is Drop of several roots at once: it gives what each of them referred to.
+func (f *Files) DropAll(tx *db.Tx, roots []string) (map[string][]Content, error) {
+	out := map[string][]Content{}
+	for part := range slices.Chunk(roots, countBatch) {
+		args := make([]any, len(part))
+		for i, root := range part {
+			args[i] = root
+		}
+		in := " IN (" + db.Placeholders(len(args)) + ")"
+		rows, err := tx.Query("SELECT root, digest, size FROM file WHERE root"+in, args...)
+		if err != nil {
+			return nil, err
+		}
+		if err := contentsByRoot(rows, out); err != nil {
+			return nil, err
+		}
+		if _, err := tx.Exec("DELETE FROM file WHERE root"+in, args...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func contentsByRoot(rows *sql.Rows, out map[string][]Content) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var root, d string
+		var c Content
+		if err := rows.Scan(&root, &d, &c.Size); err != nil {
+			return err
+		}
+		c.Digest = Digest(d)
+		out[root] = append(out[root], c)
+	}
+	return rows.Err()
 }
 
 // Contents lists what a root refers to, one entry a name.

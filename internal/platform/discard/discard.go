@@ -69,4 +69,10 @@ type Source struct {
 	// Purge removes an item for good: rows, names of files, and its event. Precondition when it was restored meanwhile. A large item goes
 	// in several commits, from the first of which on it cannot be restored; a purge that was broken off is ended by the next.
 	Purge func(ctx context.Context, id string, emit Emit) error
+	// PurgeMany, where things are small and many, removes up to MaxPurge items in one commit and gives those that it removed, each with the
+	// contents that lost their names; those that are not in the trash any more are left out. nil: they go one by one.
+	PurgeMany func(ctx context.Context, ids []string) (map[string][]blob.Content, error)
 }
+
+// MaxPurge bounds the items of one PurgeMany: one transaction, short enough not to hold writers up.
+const MaxPurge = 200
