@@ -23,9 +23,9 @@ import (
 )
 
 type options struct {
-	bin, mlflow, postgres, out string
-	runs, peerRuns, seconds    int
-	only                       string
+	bin, mlflow, postgres, out, memory string
+	runs, peerRuns, seconds            int
+	only                               string
 }
 
 func main() {
@@ -37,6 +37,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 100_000, "runs of the large experiment")
 	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
+	flag.StringVar(&o.memory, "memory", "", "a folder in memory, such as /dev/shm, for the writes once more without a disk's flushes; empty: without")
 	flag.StringVar(&o.only, "only", "", "one part alone: writes, history, artifacts or huge; empty: everything but huge")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -80,18 +81,30 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { // what was measured before something broke is kept
 		err = errors.Join(err, os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644))
 	}()
-	ours := func(name, url string) error {
+	ours := func(o options, dir, name, url string) error {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
 	if o.only == "huge" {
 		b := &bench{o: o, r: r, name: "Modelyard SQLite", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
 		return b.hugeStore(ctx, filepath.Join(dir, "huge"))
 	}
-	if err := ours("Modelyard SQLite", ""); err != nil {
+	if err := ours(o, dir, "Modelyard SQLite", ""); err != nil {
 		return err
 	}
+	if o.memory != "" && (o.only == "" || o.only == "writes") {
+		fast, err := os.MkdirTemp(o.memory, "modelyard-bench-*")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(fast) }()
+		writes := o
+		writes.only = "writes"
+		if err := ours(writes, fast, "the same in "+o.memory, ""); err != nil {
+			return err
+		}
+	}
 	if o.postgres != "" {
-		if err := ours("Modelyard PostgreSQL", o.postgres); err != nil {
+		if err := ours(o, dir, "Modelyard PostgreSQL", o.postgres); err != nil {
 			return err
 		}
 	}
@@ -116,7 +129,8 @@ Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasyn
 the first figure. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
 
 What is durable when a write is answered: Modelyard on SQLite runs WAL with synchronous=FULL, so each commit is flushed (requests that wait at
-the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default.
+the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default. The column of a folder in memory has no disk to wait for: what
+the program itself takes for the writes.
 
 Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 and params.lr = '0.1'`, order `metrics.acc DESC`"+`, page of 100. %d s a figure.
 %s
