@@ -14,12 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/modelyard/modelyard/bench/host"
 )
 
 type options struct {
@@ -71,11 +72,11 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	flush, err := flushTime(dir)
+	flush, err := host.Flush(dir)
 	if err != nil {
 		return err
 	}
-	before := machine()
+	before := host.String()
 	fmt.Printf("%s; a 4 KiB append with fdatasync takes %s\n", before, flush)
 	r := &report{cells: map[string]string{}}
 	defer func() { // what was measured before something broke is kept
@@ -154,28 +155,6 @@ Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 
 	return b.String()
 }
 
-// flushTime is the median time of a 4 KiB append with fdatasync, which is what a commit waits for.
-func flushTime(dir string) (time.Duration, error) {
-	f, err := os.Create(filepath.Join(dir, "flush"))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }()
-	var took []time.Duration
-	for range 200 {
-		at := time.Now()
-		if _, err := f.Write(make([]byte, 4096)); err != nil {
-			return 0, err
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(at))
-	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
-}
-
 type server struct {
 	cmd   *exec.Cmd
 	addr  string
@@ -212,7 +191,7 @@ func (s *server) stop() {
 }
 
 func startOurs(ctx context.Context, bin, data, url string) (*server, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +201,7 @@ func startOurs(ctx context.Context, bin, data, url string) (*server, error) {
 }
 
 func startPeer(ctx context.Context, mlflow, data string) (*server, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -234,15 +213,6 @@ func startPeer(ctx context.Context, mlflow, data string) (*server, error) {
 		"--artifacts-destination", filepath.Join(data, "artifacts"))
 	cmd.Stdout = io.Discard
 	return begin(ctx, "/health", addr, 2*time.Minute, cmd)
-}
-
-func free(ctx context.Context) (string, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String(), nil
 }
 
 // memory is the proportional set size of a process group in bytes: what its processes share counts once.
@@ -269,23 +239,6 @@ func (s *server) memory() (total int64) {
 		}
 	}
 	return total
-}
-
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.SplitSeq(string(b), "\n") {
-			if _, v, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(line, "model name") {
-				model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	busy := "unknown"
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		busy = strings.Join(strings.Fields(string(b))[:3], " ")
-	}
-	return fmt.Sprintf("%d cores of %s, %s, load average before %s", runtime.NumCPU(), model, runtime.GOOS, busy)
 }
 
 // field reads a text deep in a JSON answer.
