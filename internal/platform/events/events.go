@@ -247,12 +247,13 @@ func (l *Log) Wake() {
 }
 
 const (
-	sequenceBatch = 500
-	breath        = 20 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
-	heardBatch    = 200                   // events that a HandleAll listener is given at once
-	lull          = 50 * time.Millisecond // how long such a listener waits for more
-	idlePoll      = time.Second           // how late events of another process may be sequenced
-	dispatched    = ""                    // the cursor of the dispatch itself: how far events became jobs of listeners
+	sequenceBatch  = 500
+	numberedAtOnce = 25                    // events whose places one statement writes
+	breath         = 20 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
+	heardBatch     = 200                   // events that a HandleAll listener is given at once
+	lull           = 50 * time.Millisecond // how long such a listener waits for more
+	idlePoll       = time.Second           // how late events of another process may be sequenced
+	dispatched     = ""                    // the cursor of the dispatch itself: how far events became jobs of listeners
 )
 
 // Run sequences and dispatches until ctx ends.
@@ -333,11 +334,22 @@ func (l *Log) number(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range waiting {
-			h.chain(&e)
-			if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
+		for len(waiting) > 0 {
+			n := 1
+			if len(waiting) >= numberedAtOnce {
+				n = numberedAtOnce // two texts of statements in all
+			}
+			args := make([]any, 0, 4*n)
+			for _, e := range waiting[:n] {
+				h.chain(&e)
+				args = append(args, e.ID, strconv.FormatInt(e.Seq, 10), e.PrevHash, e.Hash)
+			}
+			_, err := tx.Exec("UPDATE event SET seq = CAST(v.column2 AS BIGINT), prev_hash = v.column3, hash = v.column4 FROM (VALUES (?, ?, ?, ?)"+
+				strings.Repeat(", (?, ?, ?, ?)", n-1)+") AS v WHERE event.id = v.column1", args...)
+			if err != nil {
 				return err
 			}
+			waiting = waiting[n:]
 		}
 		return nil
 	})
