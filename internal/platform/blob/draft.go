@@ -131,7 +131,7 @@ func (l *Local) writePart(ctx context.Context, upload string, start, size int64,
 	if err := f.Sync(); err != nil {
 		return "", fail("blob.part", err)
 	}
-	return Digest(hex.EncodeToString(h.Sum(nil))), nil
+	return Digest(hex.EncodeToString(h.Sum(nil))), l.syncDir(draftFolder) // the draft may be new
 }
 
 // piece is a part in a draft, or contents of its own (start < 0).
