@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/modelyard/modelyard/bench/host"
 )
 
 // point is what one round of load measured.
@@ -52,7 +54,7 @@ func load(ctx context.Context, url string, rows [][]byte, c int, d time.Duration
 
 type results struct {
 	binary, idle, busyOurs, busyTheirs int64
-	fsync, deploy                      time.Duration
+	flush, deploy                      time.Duration
 	cold                               []time.Duration
 	runtime, logged                    string
 	difference                         float64
@@ -93,7 +95,7 @@ func (r *results) markdown(o options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Results
 
-Written by `+"`bench/run.sh`"+` on %s: %s. A 4 KiB write with fsync takes %s on this disk (middle of 50).
+Written by `+"`bench/run.sh`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200).
 Other work ran on the machine; caller and server share its cores. Use the ratios, and repeat it on yours:
 
     make build && bench/run.sh
@@ -113,7 +115,7 @@ neither. %d rounds of %d s a point, interleaved; middle value, in brackets the r
 
 | server | concurrency | predictions/s | p50 | p99 | failed |
 |---|---|---|---|---|---|
-`, time.Now().UTC().Format("2006-01-02"), machine(), r.fsync.Round(time.Microsecond), len(r.cold), middle(r.cold).Round(time.Millisecond), slices.Min(r.cold).Round(time.Millisecond), slices.Max(r.cold).Round(time.Millisecond),
+`, time.Now().UTC().Format("2006-01-02"), host.String(), r.flush.Round(time.Microsecond), len(r.cold), middle(r.cold).Round(time.Millisecond), slices.Min(r.cold).Round(time.Millisecond), slices.Max(r.cold).Round(time.Millisecond),
 		mb(r.idle), mb(r.binary), r.runtime, r.deploy.Round(time.Millisecond), o.rounds, o.seconds)
 	for _, s := range r.points {
 		m := s.mid()

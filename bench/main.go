@@ -17,12 +17,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/modelyard/modelyard/bench/host"
 )
 
 type options struct {
@@ -55,7 +56,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if r.fsync, err = fsyncTime(dir); err != nil {
+	if r.flush, err = host.Flush(dir); err != nil {
 		return err
 	}
 	for i := range 5 {
@@ -123,27 +124,6 @@ func size(path string) (int64, error) {
 	return st.Size(), nil
 }
 
-// fsyncTime is the median time of a 4 KiB write with fsync.
-func fsyncTime(dir string) (time.Duration, error) {
-	f, err := os.Create(filepath.Join(dir, "fsync"))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }()
-	var took []time.Duration
-	for range 50 {
-		at := time.Now()
-		if _, err := f.Write(make([]byte, 4096)); err != nil {
-			return 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(at))
-	}
-	return middle(took), nil
-}
-
 type server struct {
 	cmd *exec.Cmd
 	url string
@@ -156,7 +136,7 @@ func (s *server) stop() {
 
 // start runs a server on a folder and gives the time from exec to the first ready answer.
 func start(ctx context.Context, bin, dir string) (*server, time.Duration, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -172,7 +152,7 @@ func start(ctx context.Context, bin, dir string) (*server, time.Duration, error)
 }
 
 func peer(ctx context.Context, python, model string) (*server, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +164,6 @@ func peer(ctx context.Context, python, model string) (*server, error) {
 		return nil, err
 	}
 	return s, ready(ctx, s.url+"/openapi.json", time.Minute)
-}
-
-func free(ctx context.Context) (string, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String(), nil
 }
 
 func ready(ctx context.Context, url string, limit time.Duration) error {
@@ -340,21 +311,4 @@ func middle[T int64 | float64 | time.Duration](vs []T) T {
 	}
 	s := slices.Sorted(slices.Values(vs))
 	return s[len(s)/2]
-}
-
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.SplitSeq(string(b), "\n") {
-			if _, v, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(line, "model name") {
-				model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	load := "unknown"
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		load = strings.Join(strings.Fields(string(b))[:3], " ")
-	}
-	return fmt.Sprintf("%d cores of %s, %s, load average %s", runtime.NumCPU(), model, runtime.GOOS, load)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,11 +17,14 @@ import (
 	"time"
 )
 
-// conn is one keep-alive HTTP connection. It is thinner than net/http's client, which would take as much of the shared cores as a server.
+// conn is one keep-alive HTTP connection. It does what a server is asked here and no more: net/http's client would take as much of the
+// shared cores as a server.
 type conn struct {
 	addr string
 	c    net.Conn
 	r    *bufio.Reader
+	out  []byte // the request
+	in   []byte // the answer
 }
 
 func dial(ctx context.Context, addr string) (*conn, error) {
@@ -28,38 +32,76 @@ func dial(ctx context.Context, addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{addr, c, bufio.NewReaderSize(c, 64<<10)}, nil
+	return &conn{addr: addr, c: c, r: bufio.NewReaderSize(c, 64<<10)}, nil
 }
 
-// do sends a request and reads the answer to its end. A nil sink keeps the body.
+// do sends a request and reads the answer to its end. A nil sink keeps the body, until the next request.
 func (k *conn) do(method, path string, body []byte, sink io.Writer) (status int, out []byte, err error) {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n", method, path, k.addr)
+	k.out = append(append(append(append(append(k.out[:0], method...), ' '), path...), " HTTP/1.1\r\nHost: "...), k.addr...)
+	k.out = append(k.out, "\r\nContent-Type: application/json\r\n"...)
 	if method != http.MethodGet {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+		k.out = append(strconv.AppendInt(append(k.out, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
 	}
-	b.WriteString("\r\n")
+	k.out = append(k.out, "\r\n"...)
 	if len(body) < 1<<20 {
-		b.Write(body)
-		body = nil
+		k.out, body = append(k.out, body...), nil
 	}
-	if _, err := k.c.Write(b.Bytes()); err != nil {
+	if _, err := k.c.Write(k.out); err != nil {
 		return 0, nil, err
 	}
-	if _, err := k.c.Write(body); err != nil {
+	if len(body) > 0 {
+		if _, err := k.c.Write(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	status, length, err := k.head()
+	switch {
+	case err != nil:
 		return 0, nil, err
+	case sink != nil && length >= 0:
+		_, err = io.CopyN(sink, k.r, length)
+		return status, nil, err
+	case length >= 0:
+		k.in = slices.Grow(k.in[:0], int(length))[:length]
+		_, err = io.ReadFull(k.r, k.in)
+		return status, k.in, err
 	}
-	resp, err := http.ReadResponse(k.r, nil)
-	if err != nil {
-		return 0, nil, err
+	var all bytes.Buffer
+	if sink == nil {
+		sink = &all
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if sink != nil {
-		_, err = io.Copy(sink, resp.Body)
-		return resp.StatusCode, nil, err
+	if _, err = io.Copy(sink, httputil.NewChunkedReader(k.r)); err == nil {
+		_, err = k.r.ReadSlice('\n') // the empty trailer
 	}
-	out, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, out, err
+	return status, all.Bytes(), err
+}
+
+// head reads the status and the headers. The length is -1 for an answer in chunks.
+func (k *conn) head() (status int, length int64, err error) {
+	for first := true; ; first = false {
+		line, err := k.r.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		switch {
+		case first:
+			if len(line) < 12 {
+				return 0, 0, fmt.Errorf("not HTTP: %q", line)
+			}
+			status, err = strconv.Atoi(string(line[9:12]))
+		case len(line) == 0:
+			return status, length, nil
+		case len(name) == 14 && bytes.EqualFold(name, []byte("content-length")):
+			length, err = strconv.ParseInt(string(value), 10, 64)
+		case len(name) == 17 && bytes.EqualFold(name, []byte("transfer-encoding")):
+			length = -1
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
 }
 
 // ask is do with any status but 200 as an error.

@@ -14,18 +14,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/modelyard/modelyard/bench/host"
 )
 
 type options struct {
-	bin, mlflow, postgres, out string
-	runs, peerRuns, seconds    int
-	only                       string
+	bin, mlflow, postgres, out, memory string
+	runs, peerRuns, seconds            int
+	only                               string
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 100_000, "runs of the large experiment")
 	flag.IntVar(&o.peerRuns, "peer-runs", 10_000, "the same for MLflow, whose search takes most of a minute at 100,000")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load a figure")
+	flag.StringVar(&o.memory, "memory", "", "a folder in memory, such as /dev/shm, for the writes once more without a disk's flushes; empty: without")
 	flag.StringVar(&o.only, "only", "", "one part alone: writes, history, artifacts or huge; empty: everything but huge")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -70,28 +72,40 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	flush, err := flushTime(dir)
+	flush, err := host.Flush(dir)
 	if err != nil {
 		return err
 	}
-	before := machine()
+	before := host.String()
 	fmt.Printf("%s; a 4 KiB append with fdatasync takes %s\n", before, flush)
 	r := &report{cells: map[string]string{}}
 	defer func() { // what was measured before something broke is kept
 		err = errors.Join(err, os.WriteFile(o.out, []byte(r.markdown(o, flush, before)), 0o644))
 	}()
-	ours := func(name, url string) error {
+	ours := func(o options, dir, name, url string) error {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
 	if o.only == "huge" {
 		b := &bench{o: o, r: r, name: "Modelyard SQLite", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
 		return b.hugeStore(ctx, filepath.Join(dir, "huge"))
 	}
-	if err := ours("Modelyard SQLite", ""); err != nil {
+	if err := ours(o, dir, "Modelyard SQLite", ""); err != nil {
 		return err
 	}
+	if o.memory != "" && (o.only == "" || o.only == "writes") {
+		fast, err := os.MkdirTemp(o.memory, "modelyard-bench-*")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(fast) }()
+		writes := o
+		writes.only = "writes"
+		if err := ours(writes, fast, "the same in "+o.memory, ""); err != nil {
+			return err
+		}
+	}
 	if o.postgres != "" {
-		if err := ours("Modelyard PostgreSQL", o.postgres); err != nil {
+		if err := ours(o, dir, "Modelyard PostgreSQL", o.postgres); err != nil {
 			return err
 		}
 	}
@@ -116,7 +130,8 @@ Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasyn
 the first figure. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
 
 What is durable when a write is answered: Modelyard on SQLite runs WAL with synchronous=FULL, so each commit is flushed (requests that wait at
-the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default.
+the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default. The column of a folder in memory has no disk to wait for: what
+the program itself takes for the writes.
 
 Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 and params.lr = '0.1'`, order `metrics.acc DESC`"+`, page of 100. %d s a figure.
 %s
@@ -138,28 +153,6 @@ Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-// flushTime is the median time of a 4 KiB append with fdatasync, which is what a commit waits for.
-func flushTime(dir string) (time.Duration, error) {
-	f, err := os.Create(filepath.Join(dir, "flush"))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = f.Close() }()
-	var took []time.Duration
-	for range 200 {
-		at := time.Now()
-		if _, err := f.Write(make([]byte, 4096)); err != nil {
-			return 0, err
-		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(at))
-	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
 }
 
 type server struct {
@@ -198,7 +191,7 @@ func (s *server) stop() {
 }
 
 func startOurs(ctx context.Context, bin, data, url string) (*server, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +201,7 @@ func startOurs(ctx context.Context, bin, data, url string) (*server, error) {
 }
 
 func startPeer(ctx context.Context, mlflow, data string) (*server, error) {
-	addr, err := free(ctx)
+	addr, err := host.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -220,15 +213,6 @@ func startPeer(ctx context.Context, mlflow, data string) (*server, error) {
 		"--artifacts-destination", filepath.Join(data, "artifacts"))
 	cmd.Stdout = io.Discard
 	return begin(ctx, "/health", addr, 2*time.Minute, cmd)
-}
-
-func free(ctx context.Context) (string, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String(), nil
 }
 
 // memory is the proportional set size of a process group in bytes: what its processes share counts once.
@@ -255,23 +239,6 @@ func (s *server) memory() (total int64) {
 		}
 	}
 	return total
-}
-
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.SplitSeq(string(b), "\n") {
-			if _, v, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(line, "model name") {
-				model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	busy := "unknown"
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		busy = strings.Join(strings.Fields(string(b))[:3], " ")
-	}
-	return fmt.Sprintf("%d cores of %s, %s, load average before %s", runtime.NumCPU(), model, runtime.GOOS, busy)
 }
 
 // field reads a text deep in a JSON answer.

@@ -20,6 +20,7 @@ fi
 go build -o .cache/bench-tracking ./bench/tracking
 [ -z "${HUGE:-}" ] || exec .cache/bench-tracking -bin bin/modelyard -only huge -seconds "${SECONDS_EACH:-3}" -out bench/tracking/HUGE.md
 args=(-bin bin/modelyard -mlflow "$MLFLOW" -runs "${RUNS:-100000}" -peer-runs "${PEER_RUNS:-10000}" -seconds "${SECONDS_EACH:-3}" -out bench/tracking/RESULTS.md)
+[ ! -w /dev/shm ] || args+=(-memory /dev/shm)
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)
 if [ -z "$bin" ]; then
 	echo "PostgreSQL is not installed: its part is left out" >&2

@@ -236,7 +236,7 @@ def test_runs_prompts_and_sessions(experiment, client):
     assert info.client_request_id == "req-9" and info.tags["t"] == "1" and info.trace_metadata["mlflow.trace.session"] == "s-1"
     assert ids(found(experiment, "metadata.`mlflow.trace.session` = 's-1'")) == {tid}
     assert ids(found(experiment, "client_request_id = 'req-9'")) == {tid}
-    for _ in range(50):
+    for _ in range(1200):  # a minute at most
         if found(experiment, f"prompt = 'ask-{experiment.experiment_id}/1'"):
             break
         time.sleep(0.05)

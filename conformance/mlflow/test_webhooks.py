@@ -42,15 +42,15 @@ def test_webhooks(client, receiver):
     assert [str(e) for e in hook.events] == events and hook.status == WebhookStatus.ACTIVE and hook.secret is None
     result = client.test_webhook(hook.webhook_id, event="prompt.created")
     assert result.success and result.response_status == 200 and result.response_body == "thanks"
-    assert json.loads(calls.get(timeout=10)[1])["data"]["name"] == "example_prompt"
+    assert json.loads(calls.get(timeout=60)[1])["data"]["name"] == "example_prompt"
     client.create_registered_model("told", tags={"a": "b"}, description="d")
-    headers, body = calls.get(timeout=10)
+    headers, body = calls.get(timeout=60)
     sent = json.loads(body)
     assert (sent["entity"], sent["action"]) == ("registered_model", "created")
     assert sent["data"] == {"name": "told", "tags": {"a": "b"}, "description": "d"} and sent["timestamp"].endswith("+00:00")
     assert headers["X-Mlflow-Signature"] == _generate_hmac_signature("s3cret", headers["X-Mlflow-Delivery-Id"], headers["X-Mlflow-Timestamp"], body)
     client.register_prompt(name="told-prompt", template="hi")
-    got = [json.loads(calls.get(timeout=10)[1]) for _ in range(2)]
+    got = [json.loads(calls.get(timeout=60)[1]) for _ in range(2)]
     assert [g["entity"] for g in got] == ["prompt", "prompt_version"] and got[1]["data"]["template"] == "hi"
     changed = client.update_webhook(hook.webhook_id, name="renamed", status="DISABLED", events=["model_version.created"])
     assert changed.name == "renamed" and changed.status == WebhookStatus.DISABLED and [str(e) for e in changed.events] == ["model_version.created"]

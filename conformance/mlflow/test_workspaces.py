@@ -145,7 +145,7 @@ def test_environment_variable(two, server, tmp_path):
     path = tmp_path / "train.py"
     path.write_text(script)
     env = {**os.environ, "MLFLOW_TRACKING_URI": server.url, "MLFLOW_WORKSPACE": two[0]}
-    out = subprocess.run([sys.executable, path], env=env, capture_output=True, text=True, timeout=120)
+    out = subprocess.run([sys.executable, path], env=env, capture_output=True, text=True, timeout=300)
     assert out.returncode == 0, out.stderr
     mlflow.set_workspace(two[0])
     assert mlflow.get_experiment_by_name("by variable").experiment_id == out.stdout.split()[-1]

@@ -44,9 +44,9 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !done(); <-tick.C {
+	for end := time.Now().Add(2 * time.Minute); !done(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("after 30 s still not: %s", what)
+			t.Fatalf("after two minutes still not: %s", what)
 		}
 	}
 }
@@ -189,11 +189,11 @@ func TestLostDatabaseLock(t *testing.T) {
 	name, _ := url.Parse(dsn)
 	sever := func(c *sql.DB) {
 		t.Helper()
-		var n int
-		if err := c.QueryRowContext(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE datname = $1 AND application_name LIKE 'modelyard process%'`, strings.TrimPrefix(name.Path, "/")).Scan(&n); err != nil || n != 1 {
-			t.Fatalf("cut %d connections: %v", n, err)
-		}
+		eventually(t, "the connection with the lock is cut", func() bool { // it has its name a moment after the lock
+			var n int
+			return c.QueryRowContext(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE datname = $1 AND application_name LIKE 'modelyard process%'`, strings.TrimPrefix(name.Path, "/")).Scan(&n) == nil && n > 0
+		})
 	}
 	admin, err := sql.Open("pgx", os.Getenv("MODELYARD_TEST_POSTGRES"))
 	if err != nil {

@@ -3,6 +3,7 @@ package predlog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"sort"
@@ -263,27 +264,26 @@ func (s *Service) findKeys(ctx context.Context, endpoint string, want map[string
 // prediction the last one stays.
 func (s *Service) known(ctx context.Context, endpoint string, labels []pendingLabel, res *FeedbackResult) ([]pendingLabel, error) {
 	sort.SliceStable(labels, func(i, j int) bool { return string(labels[i].row.id[:]) < string(labels[j].row.id[:]) })
-	f := &finder{r: reader{s: s}}
-	defer f.r.close()
+	scored, unread, err := s.scored(ctx, endpoint, labels)
+	if err != nil {
+		return nil, err
+	}
 	now := s.d.Clock.Now()
 	out := labels[:0]
-	for i, l := range labels {
-		if i > 0 && len(out) > 0 && out[len(out)-1].row.id == l.row.id {
+	for _, l := range labels {
+		if len(out) > 0 && out[len(out)-1].row.id == l.row.id {
 			res.Replaced++
 			res.Accepted++
 			l.row.late = out[len(out)-1].row.late
 			out[len(out)-1] = l
 			continue
 		}
-		var scored *Record
-		var err error
-		if l.row.id != (ID{}) {
-			scored, err = f.first(ctx, endpoint, l.row.id)
+		made, ok := scored[l.row.id]
+		if err := unread[l.row.id]; !ok && err != nil {
+			res.refuse(l.index, "prediction_id", fmt.Sprintf("the sealed predictions of that hour were not read: %v; send the labels of fewer hours in one request", err))
+			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		if scored == nil || scored.Schema.Endpoint != endpoint {
+		if !ok {
 			res.Unknown++
 			field, what := "prediction_id", fmt.Sprintf("endpoint %.80q has no such prediction", endpoint)
 			if l.row.key != "" {
@@ -292,10 +292,44 @@ func (s *Service) known(ctx context.Context, endpoint string, labels []pendingLa
 			res.refuse(l.index, field, what)
 			continue
 		}
-		l.row.late = late(scored, l.row.eventTime, now, s.d.LabelWindow)
+		l.row.late = late(&made, l.row.eventTime, now, s.d.LabelWindow)
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// scored gives the times of the predictions that labels are for: from the log, and of those that are not in it any more from the sealed
+// hours. unread are those that were not looked for there, and why.
+func (s *Service) scored(ctx context.Context, endpoint string, labels []pendingLabel) (out map[ID]Record, unread map[ID]error, err error) {
+	f := &finder{r: reader{s: s}}
+	defer f.r.close()
+	out = map[ID]Record{}
+	var missing []ID
+	var last ID
+	for _, l := range labels {
+		if l.row.id == last { // the labels are in order of their ids, and no prediction has the zero id
+			continue
+		}
+		last = l.row.id
+		r, err := f.first(ctx, endpoint, last)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case r == nil:
+			missing = append(missing, last)
+		case r.Schema.Endpoint == endpoint:
+			out[last] = Record{Time: r.Time, EventTime: r.EventTime, EventTimeSet: r.EventTimeSet}
+		}
+	}
+	unread, err = s.manySealed(ctx, endpoint, missing, sealedHead, func(id ID, rs []Record) {
+		out[id] = Record{Time: rs[0].Time, EventTime: rs[0].EventTime, EventTimeSet: rs[0].EventTimeSet}
+	})
+	for id, why := range unread {
+		if !errors.Is(why, errTooMuch) {
+			s.d.Log.Warn("a sealed hour of predictions cannot be read", "endpoint", endpoint, "hour", id.Time(), "error", why)
+		}
+	}
+	return out, unread, err
 }
 
 // late compares event times where both sides have one, else wall times.

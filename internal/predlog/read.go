@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -225,10 +226,12 @@ func entriesOf(frame []byte, sc *Schema) ([]Entry, error) {
 	return out, err
 }
 
-// fillScored looks the scored records of labels up.
+// fillScored looks the scored records of labels up, in the log and then in the sealed hours. Those of hours that cannot be read are left out: the
+// others go on.
 func (s *Service) fillScored(ctx context.Context, entries []Entry) error {
 	f := &finder{r: reader{s: s}}
 	defer f.r.close()
+	missing := map[string]map[ID][]*Label{} // by endpoint
 	for _, e := range entries {
 		if e.Label == nil {
 			continue
@@ -239,6 +242,25 @@ func (s *Service) fillScored(ctx context.Context, entries []Entry) error {
 		}
 		if e.Label.Scored, err = f.find(ctx, e.Label.Endpoint, id); err != nil {
 			return err
+		}
+		if len(e.Label.Scored) == 0 {
+			if missing[e.Label.Endpoint] == nil {
+				missing[e.Label.Endpoint] = map[ID][]*Label{}
+			}
+			missing[e.Label.Endpoint][id] = append(missing[e.Label.Endpoint][id], e.Label)
+		}
+	}
+	for endpoint, labels := range missing {
+		unread, err := s.manySealed(ctx, endpoint, slices.Collect(maps.Keys(labels)), nil, func(id ID, rs []Record) {
+			for _, l := range labels[id] {
+				l.Scored = rs
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if len(unread) > 0 {
+			s.d.Log.Warn("labels go on without their predictions", "endpoint", endpoint, "labels", len(unread))
 		}
 	}
 	return nil

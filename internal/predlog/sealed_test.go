@@ -1,7 +1,14 @@
 package predlog_test
 
 import (
+	"context"
 	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +89,142 @@ func TestPredictionsAreFoundOnceSealed(t *testing.T) {
 		idsAt(gone)
 		if _, err := s.Find(t.Context(), gone.IDs[0].String()); !errs.Is(err, errs.NotFound) {
 			t.Errorf("an unknown id of a sealed hour: %v", err)
+		}
+	})
+}
+
+// countingStore counts how often contents are opened.
+type countingStore struct {
+	*blob.Local
+	opened atomic.Int64
+}
+
+func (c *countingStore) Open(ctx context.Context, d blob.Digest) (io.ReadSeekCloser, error) {
+	c.opened.Add(1)
+	return c.Local.Open(ctx, d)
+}
+
+// TestLabelsOfSealedHours: labels come long after, when the raw log of the hour is gone. Each sealed file is read once, however many labels there are.
+func TestLabelsOfSealedHours(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		must(t, d.Migrate(t.Context(), blob.Migrations()))
+		dir := t.TempDir()
+		local, err := blob.OpenLocal(dir)
+		must(t, err)
+		t.Cleanup(func() { _ = local.Close() })
+		store := &countingStore{Local: local}
+		c := clock.NewFake(time.Date(2026, 5, 1, 9, 59, 59, 990_000_000, time.UTC))
+		s := open(t, d, t.TempDir(), func(d *predlog.Deps) {
+			d.Clock, d.Files, d.KeepRaw = c, blob.NewFiles(d.DB, store, c), time.Hour
+		})
+		const hours, rows = 3, 700
+		var ids []predlog.ID
+		var shadowed predlog.ID // has a second version's score
+		for h := range hours {  // the first just before the hour is over
+			b := batch(rows, h*1000)
+			b.Time = c.Now()
+			if h == 1 {
+				b.EventTimes = make([]int64, rows)
+				for i := range b.EventTimes {
+					b.EventTimes[i] = time.Date(2011, 4, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+				}
+			}
+			if h == 2 {
+				b.Mirrors = 1
+			}
+			idsAt(b)
+			ids = append(ids, b.IDs...)
+			must(t, s.Stream(schema).Append(t.Context(), b))
+			if h == 2 {
+				shadowed = b.IDs[0]
+				other := schema
+				other.Version = "4"
+				shadow := batch(rows, 9)
+				shadow.Time, shadow.Role, shadow.RequestIDs = c.Now(), predlog.Shadow, b.IDs
+				idsAt(shadow)
+				must(t, s.Stream(other).Append(t.Context(), shadow))
+			}
+			c.Advance(time.Hour)
+		}
+		for range 4 {
+			b := batch(1, 0)
+			b.Time = c.Now()
+			idsAt(b)
+			must(t, s.Stream(schema).Append(t.Context(), b))
+			c.Advance(time.Hour)
+		}
+		must(t, s.Seal(t.Context()))
+		must(t, s.Retain(t.Context()))
+		from := s.End()
+		items := []predlog.Feedback{}
+		for i, id := range ids {
+			items = append(items, predlog.Feedback{PredictionID: id.String(), Label: json.RawMessage(strconv.Itoa(i))})
+		}
+		items = append(items, predlog.Feedback{PredictionID: ids[5].String(), Label: json.RawMessage("555")}) // again: the last one stays
+		items[rows].EventTime = "2011-04-01T00:30:00Z"                                                        // in time, by the time of the event
+		unknown := batch(2, 0)
+		unknown.Time = time.Date(2026, 5, 1, 10, 30, 0, 0, time.UTC)
+		idsAt(unknown)
+		for _, id := range unknown.IDs {
+			items = append(items, predlog.Feedback{PredictionID: id.String(), Label: json.RawMessage("1")})
+		}
+		store.opened.Store(0)
+		res, err := s.Feedback(t.Context(), "bike", items)
+		must(t, err)
+		if res.Accepted != hours*rows+1 || res.Unknown != 2 || res.Replaced != 1 || len(res.Errors) != 2 || res.Errors[0].Index != len(items)-2 || !strings.Contains(res.Errors[0].Message, "no such prediction") {
+			t.Fatalf("%+v", res)
+		}
+		if n := store.opened.Load(); n != hours {
+			t.Errorf("%d files were opened for the labels of %d hours", n, hours)
+		}
+		p, err := s.Get(t.Context(), ids[5].String())
+		must(t, err)
+		if p.Label != 555.0 {
+			t.Errorf("%+v", p)
+		}
+		// who follows the labels gets them with what scored the rows, as if the log were there
+		store.opened.Store(0)
+		entries, _, err := s.Read(t.Context(), "bike", from, 10_000)
+		must(t, err)
+		mirrored := map[string]bool{} // of the hour with a second version
+		for _, id := range ids[2*rows:] {
+			mirrored[id.String()] = true
+		}
+		labels := 0
+		for _, e := range entries {
+			if e.Label == nil {
+				continue
+			}
+			labels++
+			want := 1
+			if mirrored[e.Label.PredictionID] {
+				want = 2
+			}
+			if len(e.Label.Scored) != want || e.Label.Scored[0].ID != e.Label.PredictionID || len(e.Label.Scored[0].Inputs) == 0 {
+				t.Fatalf("%+v", e.Label)
+			}
+		}
+		if labels != hours*rows || store.opened.Load() > hours {
+			t.Errorf("%d labels, %d files opened", labels, store.opened.Load())
+		}
+		if rs, err := s.Find(t.Context(), shadowed.String()); err != nil || len(rs) != 2 {
+			t.Error(rs, err)
+		}
+		if res, err := s.Feedback(t.Context(), "other", items[:3]); err != nil || res.Unknown != 3 {
+			t.Errorf("predictions of another endpoint: %+v %v", res, err)
+		}
+		if res, err := s.Feedback(t.Context(), "bike", items[:3]); err != nil || res.Accepted != 3 || res.Replaced != 3 {
+			t.Errorf("%+v %v", res, err)
+		}
+		// an hour whose file is damaged stops its own labels alone, and is not called unknown
+		archives, err := s.Archives(t.Context(), "bike", 100)
+		must(t, err)
+		oldest := archives[len(archives)-1].Digest
+		must(t, os.WriteFile(filepath.Join(dir, string(oldest[:2]), string(oldest[2:])), []byte("damaged"), 0o600))
+		res, err = s.Feedback(t.Context(), "bike", []predlog.Feedback{items[0], items[rows]})
+		if err != nil || res.Accepted != 1 || res.Unknown != 0 || len(res.Errors) != 1 || !strings.Contains(res.Errors[0].Message, "not read") {
+			t.Errorf("%+v %v", res, err)
 		}
 	})
 }

@@ -14,65 +14,75 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// Found are rows of a Parquet file.
-type Found struct {
-	Frame *Frame            // nil when there are none
-	Notes map[string]string // what the writer noted in the footer
+// Lookup says which rows of a Parquet file are wanted.
+type Lookup struct {
+	Columns []string        // text columns that are looked at
+	Values  map[string]bool // a row is wanted when one of them holds one of these
+	Take    []string        // columns of what is found; nil for all of them
+	Most    int             // rows of one row group
 }
 
-// FindParquet gives the rows of a Parquet file in which one of the text columns holds the value, at most so many. It decodes those columns,
+// FindParquet gives the rows of a Parquet file that are wanted, with what the writer noted in the footer: once for each row group that has
+// some, until found says that it has enough. It reads the file once, however many values there are, and decodes the columns that are looked at,
 // and of the others what stands beside the rows that it found: memory holds a part of a row group.
-func FindParquet(ctx context.Context, r io.ReaderAt, size int64, columns []string, value string, most int, limits Limits) (found Found, err error) {
+func FindParquet(ctx context.Context, r io.ReaderAt, size int64, q Lookup, limits Limits, found func(f *Frame, notes map[string]string) (more bool, err error)) (err error) {
 	limits = limits.withDefaults()
 	defer func() { // as in ReadParquet
 		if p := recover(); p != nil {
-			found, err = Found{}, &ReadError{Expected: "a Parquet file", Found: fmt.Sprintf("a damaged one (%v)", p)}
+			err = &ReadError{Expected: "a Parquet file", Found: fmt.Sprintf("a damaged one (%v)", p)}
 		}
 	}()
 	allocator := &boundedAllocator{limit: int64(limits.Bytes) + allocatorFloor}
 	reader, err := file.NewParquetReader(io.NewSectionReader(r, 0, size), file.WithReadProps(parquet.NewReaderProperties(allocator)))
 	if err != nil {
-		return Found{}, &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
+		return &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
 	}
 	defer func() { _ = reader.Close() }()
-	found.Notes = map[string]string{}
-	notes := reader.MetaData().KeyValueMetadata()
-	for i, key := range notes.Keys() {
-		found.Notes[key] = notes.Values()[i]
+	notes, pairs := map[string]string{}, reader.MetaData().KeyValueMetadata()
+	for i, key := range pairs.Keys() {
+		notes[key] = pairs.Values()[i]
 	}
 	reader.MetaData().FileMetaData.KeyValueMetadata = nil // as in ReadParquet
 	if err := checkParquet(reader, limits); err != nil {
-		return Found{}, err
+		return err
 	}
-	var look []int
-	for _, name := range columns {
-		if i := reader.MetaData().Schema.ColumnIndexByName(name); i >= 0 {
-			look = append(look, i)
+	numbers := func(names []string) (out []int) {
+		for _, name := range names {
+			if i := reader.MetaData().Schema.ColumnIndexByName(name); i >= 0 {
+				out = append(out, i)
+			}
 		}
+		return out
 	}
 	arrowReader, err := pqarrow.NewFileReader(reader, pqarrow.ArrowReadProperties{BatchSize: 4096}, allocator)
 	if err != nil {
-		return Found{}, &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
+		return &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
 	}
-	f := finder{reader: arrowReader, columns: look, value: value}
+	f := finder{reader: arrowReader, columns: numbers(q.Columns), values: q.Values, take: numbers(q.Take)}
 	for g := range reader.NumRowGroups() {
-		rows, err := f.rows(ctx, g, most)
-		if err != nil || len(rows) == 0 {
-			if err != nil {
-				return Found{}, err
-			}
+		rows, err := f.rows(ctx, g, q.Most)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
 			continue
 		}
-		found.Frame, err = f.take(ctx, g, rows, limits) // what is found stands close together: the group of the first has all but the odd one
-		return found, err
+		frame, err := f.frame(ctx, g, rows, limits)
+		if err != nil {
+			return err
+		}
+		if more, err := found(frame, notes); err != nil || !more {
+			return err
+		}
 	}
-	return found, nil
+	return nil
 }
 
 type finder struct {
 	reader  *pqarrow.FileReader
 	columns []int
-	value   string
+	values  map[string]bool
+	take    []int // nil for all
 }
 
 // rows are the numbers of the rows of a row group that hold the value.
@@ -101,12 +111,12 @@ func (f finder) rows(ctx context.Context, group, most int) (rows []int, err erro
 func (f finder) holds(record arrow.RecordBatch, row int) bool {
 	return slices.ContainsFunc(record.Columns(), func(c arrow.Array) bool {
 		s, ok := c.(*array.String)
-		return ok && s.IsValid(row) && s.Value(row) == f.value
+		return ok && s.IsValid(row) && f.values[s.Value(row)]
 	})
 }
 
-func (f finder) take(ctx context.Context, group int, rows []int, limits Limits) (*Frame, error) {
-	records, err := f.reader.GetRecordReader(ctx, nil, []int{group})
+func (f finder) frame(ctx context.Context, group int, rows []int, limits Limits) (*Frame, error) {
+	records, err := f.reader.GetRecordReader(ctx, f.take, []int{group})
 	if err != nil {
 		return nil, &ReadError{Expected: "a Parquet file", Found: err.Error(), Err: err}
 	}

@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ const (
 type ImportedExperiment struct {
 	Origin       string            `json:"origin" doc:"tells the source's experiment from all others, the same in each import"`
 	SourceID     string            `json:"source_id,omitempty" doc:"its id there; kept when it is free and below 1,000,000,000"`
+	Workspace    string            `json:"workspace,omitempty" doc:"that it goes into; the default one without it"`
 	Name         string            `json:"name"`
 	Lifecycle    Lifecycle         `json:"lifecycle" enum:"active,deleted"`
 	CreatedMs    int64             `json:"created_ms,omitempty"`
@@ -46,6 +48,7 @@ const maxKeptID = 1_000_000_000
 func (n ImportedExperiment) validate() error {
 	var c errs.Collector
 	checkText(&c, "origin", n.Origin, MaxKey)
+	checkText(&c, "workspace", n.Workspace, MaxKey)
 	if n.Origin == "" {
 		c.Add("origin", "expected a text that tells the source's experiment from others")
 	}
@@ -79,11 +82,17 @@ func ofMillis(ms int64) time.Time {
 }
 
 // ImportExperiment finds or makes the experiment that runs of another store go into. An experiment that an import made is found again
-// by its origin, whatever its name is now. Conflict when another experiment has the name and IntoExisting is not set; the default
-// experiment may be used while it has no runs.
+// by its origin within its workspace, whatever its name is now. Conflict when another experiment has the name and IntoExisting is not set;
+// the default experiment may be used while it has no runs. NotFound without such a workspace.
 func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (eid string, out ImportOutcome, err error) {
 	if err := n.validate(); err != nil {
 		return "", "", err
+	}
+	n.Workspace = cmp.Or(n.Workspace, space.Of(ctx))
+	if s.d.Workspace != nil {
+		if err := s.d.Workspace(ctx, n.Workspace); err != nil {
+			return "", "", err
+		}
 	}
 	var num int64
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
@@ -96,7 +105,7 @@ func (s *Service) ImportExperiment(ctx context.Context, n ImportedExperiment) (e
 			return err
 		}
 		eid := strconv.FormatInt(num, 10)
-		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name, space.Default})
+		return s.d.Events.Append(ctx, tx, EventExperimentCreated, events.Resource{Kind: "experiment", ID: eid}, experimentCreated{eid, n.Name, n.Workspace})
 	})
 	if errors.Is(err, errChecked) {
 		err = nil
@@ -286,7 +295,7 @@ func blocks(all []ImportedSeries) []block {
 }
 
 // ImportRun stores a run of another store under its id, all or nothing. A run that is there already is brought up to date: values of
-// the source win, what was added here stays, and so does the experiment it was moved to. A series with From 0 replaces what is there; with
+// the source win, what was added here stays, and so does the experiment it was moved to; a Conflict when that is in another workspace. A series with From 0 replaces what is there; with
 // From > 0 it goes on behind that many points, or is a Precondition error when there are not that many.
 func (s *Service) ImportRun(ctx context.Context, r ImportedRun) (ImportOutcome, error) {
 	if err := r.validate(); err != nil {

@@ -2,7 +2,6 @@ package tracking
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -223,7 +222,7 @@ func (s *Service) noteRun(tx *db.Tx, r runRow, text string) error {
 	return nil
 }
 
-// MaxRunsPerEdit bounds the runs of one TagRuns.
+// MaxRunsPerEdit bounds the runs that one call changes.
 const MaxRunsPerEdit = 1000
 
 // RunTagging is what TagRuns does to each of its runs.
@@ -251,58 +250,12 @@ func (s *Service) TagRuns(ctx context.Context, g RunTagging) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	ids := slices.Compact(slices.Sorted(slices.Values(g.RunIDs)))
-	defer s.turns.takeAll(s.d.DB, ids)()
-	return s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		rows := make([]runRow, 0, len(ids))
-		var failed []errs.Field
-		kind := errs.NotFound
-		for _, id := range ids {
-			r, err := s.st.findRun(tx, id)
-			if err == nil && r.lifecycle != Active {
-				kind, err = errs.Invalid, errs.Invalidf("tracking.tag_runs", "the run %s is in the trash", id)
-			}
-			if err == nil {
-				rows = append(rows, r)
-			} else if !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Invalid) {
-				return err
-			} else {
-				failed = append(failed, errs.Field{Name: fmt.Sprintf("run_ids[%d]", slices.Index(g.RunIDs, id)), Message: err.Error()})
-			}
-		}
-		if len(failed) > 0 {
-			e := errs.E(kind, "tracking.tag_runs", fmt.Sprintf("%d of %d runs cannot be tagged, so none was", len(failed), len(ids)), nil)
-			e.Fields = failed[:min(len(failed), 20)]
-			return e
-		}
-		for _, r := range rows {
-			if err := s.tagRun(ctx, tx, r, g); err != nil {
-				return err
-			}
+	return s.onRuns(ctx, "tagged", g.RunIDs, func(_ *db.Tx, r runRow) error {
+		if r.lifecycle != Active {
+			return errs.Invalidf("tracking.tag_runs", "the run %s is in the trash", r.id)
 		}
 		return nil
-	})
-}
-
-// takeAll takes the turns of several runs, always in one order, so that two who want the same ones cannot wait for each other.
-func (t *turns) takeAll(d *db.DB, runIDs []string) (done func()) {
-	if d.Engine() != db.Postgres {
-		return func() {}
-	}
-	var places []uint32
-	for _, id := range runIDs {
-		places = append(places, t.place(id))
-	}
-	slices.Sort(places)
-	places = slices.Compact(places)
-	for _, p := range places {
-		t[p].Lock()
-	}
-	return func() {
-		for _, p := range places {
-			t[p].Unlock()
-		}
-	}
+	}, func(tx *db.Tx, r runRow) error { return s.tagRun(ctx, tx, r, g) })
 }
 
 // declaredBest reads which end of a metric was declared the better one.

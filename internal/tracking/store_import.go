@@ -13,6 +13,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/clock"
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time) (int64, ImportOutcome, error) {
@@ -22,8 +23,11 @@ func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time
 	}
 	if out == Created {
 		updated := cmp.Or(n.UpdatedMs, n.CreatedMs, now.UnixMilli())
-		_, err = tx.Exec("INSERT INTO experiment (id, workspace, name, lifecycle, created_at, updated_at) VALUES (?, 'default', ?, ?, ?, ?)",
-			num, n.Name, string(n.Lifecycle), cmp.Or(n.CreatedMs, now.UnixMilli())*1000, updated*1000)
+		if n.Workspace != space.Default {
+			tx.AfterCommit(st.homes.forget)
+		}
+		_, err = tx.Exec("INSERT INTO experiment (id, workspace, name, lifecycle, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+			num, n.Workspace, n.Name, string(n.Lifecycle), cmp.Or(n.CreatedMs, now.UnixMilli())*1000, updated*1000)
 		if err != nil {
 			return 0, "", err
 		}
@@ -37,27 +41,58 @@ func (st *store) importExperiment(tx *db.Tx, n ImportedExperiment, now time.Time
 			out = Updated
 		}
 	}
-	return num, out, st.setImportState(tx, kindExperiment, n.Origin, strconv.FormatInt(num, 10), now)
+	return num, out, st.setImportState(tx, kindExperiment, n.key(), strconv.FormatInt(num, 10), now)
+}
+
+// key notes where an origin went, for each workspace by itself: two may have an experiment of the same origin.
+func (n ImportedExperiment) key() string {
+	if n.Workspace == space.Default {
+		return n.Origin
+	}
+	return n.Origin + " in " + n.Workspace
+}
+
+// sameWorkspace refuses to bring what is in one workspace up to date from an import into another. NotFound without an experiment of that
+// number.
+func (st *store) sameWorkspace(tx *db.Tx, noun string, has, wanted int64) error {
+	if has == wanted {
+		return nil
+	}
+	var a, b string
+	err := tx.QueryRow("SELECT workspace FROM experiment WHERE id = ?", wanted).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return noExperiment(strconv.FormatInt(wanted, 10))
+	}
+	if err == nil {
+		err = tx.QueryRow("SELECT workspace FROM experiment WHERE id = ?", has).Scan(&a)
+	}
+	if err != nil || a == b {
+		return err
+	}
+	return errs.E(errs.Conflict, "tracking.import", "the "+noun+" is here already, in the workspace "+a, nil).
+		WithHint("a run is in one workspace: import it into that one, or move it with: modelyard run move")
 }
 
 // placeExperiment finds the experiment that an imported one goes into, or the free id of a new one (Created).
 func (st *store) placeExperiment(tx *db.Tx, n ImportedExperiment) (int64, ImportOutcome, error) {
 	var mark string
-	err := tx.QueryRow("SELECT mark FROM import_state WHERE kind = ? AND id = ?", kindExperiment, n.Origin).Scan(&mark)
+	err := tx.QueryRow("SELECT mark FROM import_state WHERE kind = ? AND id = ?", kindExperiment, n.key()).Scan(&mark)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, "", err
 	}
 	if err == nil {
 		num, _ := strconv.ParseInt(mark, 10, 64)
-		if err := st.checkExperiment(tx, num, ViewAll); err == nil {
+		var workspace string
+		err := tx.QueryRow("SELECT workspace FROM experiment WHERE id = ?", num).Scan(&workspace)
+		if err == nil && workspace == n.Workspace {
 			return num, Unchanged, nil
-		} else if !errs.Is(err, errs.NotFound) {
+		} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return 0, "", err
 		}
 	}
 	var num, runs int64
 	var lifecycle string
-	err = tx.QueryRow("SELECT e.id, e.lifecycle, (SELECT count(*) FROM run r WHERE r.exp = e.id) FROM experiment e WHERE e.workspace = 'default' AND e.name = ?", n.Name).Scan(&num, &lifecycle, &runs)
+	err = tx.QueryRow("SELECT e.id, e.lifecycle, (SELECT count(*) FROM run r WHERE r.exp = e.id) FROM experiment e WHERE e.workspace = ? AND e.name = ?", n.Workspace, n.Name).Scan(&num, &lifecycle, &runs)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		num, err = st.freeExperiment(tx, n.SourceID)
@@ -117,6 +152,8 @@ func (st *store) importRunHead(tx *db.Tx, r ImportedRun, exp int64, now time.Tim
 			return row, false, err
 		}
 		row = runRow{id: r.ID, num: run.num, exp: exp, lifecycle: Active, status: r.Status, changes: &update{}} // the experiment is read again
+	} else if err := st.sameWorkspace(tx, "run", row.exp, exp); err != nil {
+		return row, false, err
 	}
 	_, err = tx.Exec("UPDATE run SET name = ?, user_name = ?, status = ?, start_at = ?, end_at = ? WHERE num = ?",
 		r.Name, r.User, string(r.Status), clock.Micros(ofMillis(r.StartMs)), clock.Micros(ofMillis(r.EndMs)), row.num)
@@ -206,6 +243,7 @@ func (st *store) startSeries(tx *db.Tx, row runRow, key string, from int64) erro
 
 func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Time) (ImportOutcome, error) {
 	var deleted int64
+	wanted := exp
 	err := tx.QueryRow("SELECT exp, deleted_at FROM logged_model WHERE id = ?", m.ID).Scan(&exp, &deleted)
 	created := errors.Is(err, sql.ErrNoRows)
 	switch {
@@ -213,6 +251,10 @@ func (st *store) importModel(tx *db.Tx, m ImportedModel, exp int64, now time.Tim
 		return "", err
 	case !created && deleted != 0:
 		return Unchanged, nil
+	case !created:
+		if err := st.sameWorkspace(tx, "logged model", exp, wanted); err != nil {
+			return "", err
+		}
 	case created:
 		if err := st.checkExperiment(tx, exp, ViewAll); err != nil {
 			return "", err

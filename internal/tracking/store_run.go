@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
@@ -67,9 +69,12 @@ func (st *store) insertRun(tx *db.Tx, r *Run) error {
 	if err != nil {
 		return err
 	}
-	row := runRow{id: r.ID, num: r.num, exp: r.exp, changes: &update{}} // the tags go with the new run
-	for _, t := range r.Tags {
-		if err := st.setTag(tx, row, t); err != nil {
+	for tags := range slices.Chunk(r.Tags, 16) { // few texts of statements
+		args := make([]any, 0, 4*len(tags))
+		for _, t := range tags {
+			args = append(args, r.exp, r.num, t.Key, t.Value)
+		}
+		if _, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", len(tags)-1), args...); err != nil {
 			return err
 		}
 	}

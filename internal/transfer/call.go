@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Server says how to reach an MLflow server.
@@ -98,7 +99,7 @@ func (c *caller) do(ctx context.Context, method, path string, q url.Values, body
 	case c.o.Username != "":
 		req.SetBasicAuth(c.o.Username, c.o.Password)
 	}
-	if c.o.Workspace != "" {
+	if c.o.Workspace != "" && c.o.Workspace != space.Default { // the default one is that of servers without workspaces too
 		req.Header.Set("X-MLFLOW-WORKSPACE", c.o.Workspace)
 	}
 	if _, isJSON := body.(*bytes.Reader); isJSON {

@@ -96,7 +96,7 @@ func (c *copier) run(ctx context.Context, r Run, known Known) error {
 	c.ids.set(KindRun, r.ID, m.there.ID)
 	got, err := c.dst.Reader().Run(ctx, m.there.ID)
 	if err != nil {
-		return err
+		return elsewhere("run", err)
 	}
 	m.there = got.Owner()
 	if !c.o.NoArtifacts {
@@ -113,6 +113,14 @@ func (c *copier) run(ctx context.Context, r Run, known Known) error {
 		return nil
 	}
 	return c.finishRun(ctx, m)
+}
+
+// elsewhere explains why something that was moved is not to be seen in the target: it does not show what is in another workspace.
+func elsewhere(noun string, err error) error {
+	if !isMissing(err) {
+		return err
+	}
+	return errs.E(errs.Conflict, "transfer.copy", "the "+noun+" is in the target already, in another workspace, or was deleted there", err)
 }
 
 // finishRun notes that a run is there whole, and compares it.
@@ -187,7 +195,7 @@ func (c *copier) loggedModel(ctx context.Context, m LoggedModel, known Known) er
 	c.ids.set(KindModel, m.ID, id)
 	got, err := c.dst.Reader().Model(ctx, id)
 	if err != nil {
-		return err
+		return elsewhere("logged model", err)
 	}
 	if !c.o.NoArtifacts {
 		whole, err := c.files(ctx, m.Owner(), got.Owner())

@@ -24,7 +24,7 @@ func target(t *testing.T) (*Native, *testkit.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := OpenNative(c, "")
+	n, err := OpenNative(t.Context(), c, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,21 +11,40 @@ import (
 
 	"github.com/modelyard/modelyard/client"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Native writes this product, which keeps ids and times.
 type Native struct {
-	c      *client.Client
-	reader *nativeReader
+	c         *client.Client
+	reader    *nativeReader
+	workspace string
 }
 
-// OpenNative is the target behind a client; token is the one the client has.
-func OpenNative(c *client.Client, token string) (*Native, error) {
-	call, err := newCaller(Server{URL: c.Server(), Bearer: token})
+// OpenNative is one workspace ("" for the default one) of the server behind a client; token is the one the client has. NotFound when the
+// server has no such workspace.
+func OpenNative(ctx context.Context, c *client.Client, token, workspace string) (*Native, error) {
+	if workspace == "" {
+		workspace = space.Default
+	}
+	call, err := newCaller(Server{URL: c.Server(), Bearer: token, Workspace: workspace})
 	if err != nil {
 		return nil, err
 	}
-	return &Native{c, &nativeReader{rest{call}, c}}, nil
+	if workspace != space.Default {
+		if err := space.Check(workspace); err != nil {
+			return nil, err
+		}
+		err := c.Get(ctx, client.P("api/v1/workspaces", workspace), nil, &struct{}{})
+		if client.KindOf(err) == "not_found" {
+			return nil, errs.E(errs.NotFound, "transfer.open", "there is no workspace "+workspace+" at "+c.Server(), nil).
+				WithHint("make it with: modelyard workspace create %s", workspace)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &Native{c, &nativeReader{rest{call}, c}, workspace}, nil
 }
 
 // Reader reads the server through the protocol that MLflow's clients use.
@@ -99,7 +118,7 @@ func (n *Native) Experiment(ctx context.Context, e Experiment, as Placing) (stri
 	if len(origin) > 250 {
 		origin = origin[:100] + mark(origin)
 	}
-	a, err := n.post(ctx, "/api/v1/import/experiments", map[string]any{"origin": origin, "source_id": e.ID, "name": as.Name, "lifecycle": stage,
+	a, err := n.post(ctx, "/api/v1/import/experiments", map[string]any{"workspace": n.workspace, "origin": origin, "source_id": e.ID, "name": as.Name, "lifecycle": stage,
 		"created_ms": e.Created, "updated_ms": e.Updated, "tags": e.Tags, "into_existing": as.IntoExisting, "check": as.Check})
 	return a.ID, a.Outcome, err
 }
@@ -316,26 +335,26 @@ func (n *Native) End(context.Context) error { return nil }
 
 // Model sends a registered model without its aliases.
 func (n *Native) Model(ctx context.Context, m RegisteredModel, name string, into bool) (Outcome, error) {
-	a, err := n.post(ctx, "/api/v1/import/models", nativeModel(m, name, into, nil))
+	a, err := n.post(ctx, "/api/v1/import/models", n.model(m, name, into, nil))
 	return a.Outcome, err
 }
 
-func nativeModel(m RegisteredModel, name string, into bool, aliases map[string]string) map[string]any {
+func (n *Native) model(m RegisteredModel, name string, into bool, aliases map[string]string) map[string]any {
 	if aliases == nil {
 		aliases = map[string]string{}
 	}
-	return map[string]any{"name": name, "description": m.Description, "tags": m.Tags, "created_ms": m.Created, "updated_ms": m.Updated, "into_existing": into, "aliases": aliases}
+	return map[string]any{"name": space.Full(n.workspace, name), "description": m.Description, "tags": m.Tags, "created_ms": m.Created, "updated_ms": m.Updated, "into_existing": into, "aliases": aliases}
 }
 
 // Version sends a version under its own number.
 func (n *Native) Version(ctx context.Context, model string, v Version, files string) (string, Outcome, error) {
-	a, err := n.post(ctx, client.P("api/v1/import/models", model, "versions"), map[string]any{"version": v.Version, "source": v.Source, "files": files, "run_id": v.RunID, "model_id": v.ModelID, "run_link": v.RunLink,
+	a, err := n.post(ctx, client.P("api/v1/import/models", space.Full(n.workspace, model), "versions"), map[string]any{"version": v.Version, "source": v.Source, "files": files, "run_id": v.RunID, "model_id": v.ModelID, "run_link": v.RunLink,
 		"description": v.Description, "tags": v.Tags, "stage": v.Stage, "status": v.Status, "status_message": v.StatusMessage, "created_ms": v.Created, "updated_ms": v.Updated, "created_by": v.User})
 	return v.Version, a.Outcome, err
 }
 
 // Aliases sends the aliases.
 func (n *Native) Aliases(ctx context.Context, m RegisteredModel, name string, aliases map[string]string) (bool, error) {
-	a, err := n.post(ctx, "/api/v1/import/models", nativeModel(m, name, true, aliases))
+	a, err := n.post(ctx, "/api/v1/import/models", n.model(m, name, true, aliases))
 	return a.Outcome != Unchanged, err
 }

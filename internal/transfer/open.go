@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // From names a store to read.
@@ -47,6 +48,9 @@ func openPath(ctx context.Context, p string, f From) (Source, error) {
 		return nil, errs.E(errs.NotFound, "transfer.open", "there is no store at "+p, err).WithHint("expected a server's address, sqlite:///mlflow.db or an mlruns folder")
 	}
 	if info.IsDir() {
+		if f.Workspace != "" && f.Workspace != space.Default {
+			return nil, errs.Invalidf("transfer.open", "the folder %s has no workspaces", p).WithHint("leave the source's workspace out: only servers and SQLite files of MLflow 3.10 and newer have them")
+		}
 		return OpenFolder(p, f.Artifacts)
 	}
 	return OpenSQLite(ctx, p, f.Workspace, f.Artifacts)

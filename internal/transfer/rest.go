@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // rest reads a server that speaks MLflow's REST.
@@ -24,11 +26,44 @@ func OpenServer(ctx context.Context, o Server) (Source, error) {
 		return nil, err
 	}
 	s := &rest{c}
+	if err := s.checkWorkspace(ctx); err != nil {
+		return nil, err
+	}
 	var answer struct{}
 	if err := s.call(ctx, http.MethodPost, api+"experiments/search", nil, map[string]any{"max_results": 1}, &answer); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// checkWorkspace refuses a workspace that the server does not have. Servers older than workspaces take the header for nothing and would
+// give or get what is everybody's.
+func (s *rest) checkWorkspace(ctx context.Context) error {
+	name := s.o.Workspace
+	if name == "" || name == space.Default {
+		return nil
+	}
+	var info struct {
+		Enabled bool `json:"workspaces_enabled"`
+	}
+	err := s.call(ctx, http.MethodGet, "/api/3.0/mlflow/server-info", nil, nil, &info)
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	if !info.Enabled {
+		return errs.E(errs.Precondition, "transfer.open", s.base+" has no workspaces", err).
+			WithHint("leave the workspace out, or start that server with --enable-workspaces (MLflow 3.10 and newer)")
+	}
+	err = s.call(ctx, http.MethodGet, "/api/3.0/mlflow/workspaces/"+url.PathEscape(name), nil, nil, nil)
+	var r *remoteError
+	if isMissing(err) {
+		return errs.E(errs.NotFound, "transfer.open", "there is no workspace "+name+" at "+s.base, err).
+			WithHint("make it there with mlflow.create_workspace(%q), or name another", name)
+	}
+	if errors.As(err, &r) && r.status < 500 {
+		return errs.E(errs.Invalid, "transfer.open", s.base+" takes no workspace "+strconv.Quote(name), err).WithHint("expected a name such as team-a")
+	}
+	return err
 }
 
 const (

@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // sqlite reads the file of an MLflow SQL store, of MLflow 2 and 3: tables and columns that came later are read when they are there.
@@ -37,9 +38,13 @@ func OpenSQLite(ctx context.Context, file, workspace string, artifacts []string)
 	}
 	s := &sqlite{db: d, columns: map[string][]string{}, workspace: workspace}
 	if s.workspace == "" {
-		s.workspace = "default"
+		s.workspace = space.Default
 	}
 	if err := s.readSchema(ctx); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	if err := s.checkWorkspace(ctx); err != nil {
 		_ = d.Close()
 		return nil, err
 	}
@@ -71,6 +76,28 @@ func (s *sqlite) readSchema(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkWorkspace refuses a workspace that is not in the file.
+func (s *sqlite) checkWorkspace(ctx context.Context) error {
+	if s.workspace == space.Default {
+		return nil
+	}
+	if !s.has("experiments", "workspace") || !s.has("workspaces", "name") {
+		return errs.E(errs.Precondition, "transfer.sqlite", "the file has no workspaces", nil).
+			WithHint("leave the workspace out: only stores of MLflow 3.10 and newer have them")
+	}
+	var all []string
+	err := s.each(ctx, "SELECT name FROM workspaces ORDER BY name", nil, func(r *sql.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		all = append(all, name)
+		return err
+	})
+	if err != nil || slices.Contains(all, s.workspace) {
+		return err
+	}
+	return errs.NotFoundf("transfer.sqlite", "the file has no workspace %q", s.workspace).WithHint("it has: %.1000s", strings.Join(all, ", "))
 }
 
 func (s *sqlite) has(table, column string) bool { return slices.Contains(s.columns[table], column) }

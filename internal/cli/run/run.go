@@ -2,7 +2,10 @@
 package run
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 
@@ -17,7 +20,7 @@ const root = "api/v1/runs"
 // New is `modelyard run`.
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "run", Short: "Runs: what was tried, with parameters, metrics and files", Aliases: []string{"runs"}}
-	cmd.AddCommand(list(f), get(f), note(f), move(f),
+	cmd.AddCommand(list(f), get(f), note(f), move(f), export(f),
 		change(f, "delete", "Move runs to the trash", "moved to the trash"), change(f, "restore", "Bring runs back from the trash", "restored"))
 	return cmd
 }
@@ -106,26 +109,63 @@ func pairs(o cmdutil.Object, path string) string {
 	return strings.Join(out, " ")
 }
 
+// maxPerCall is how many runs the server changes in one call.
+const maxPerCall = 1000
+
 // change is delete or restore: a command that takes run ids.
 func change(f *cmdutil.Factory, verb, short, done string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " <id>...", Short: short,
+		Long: short + `: all of them or, when one cannot be, none; the error says which. More than 1,000 go in several calls, each for itself.
+With --output name it prints the ids of those that were not so already.`,
+		Example: "  modelyard run " + verb + ` 0198c1... 0198c2...
+  modelyard run list --filter "metrics.mae > 90" --limit 5000 -o name | xargs modelyard run ` + verb,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmdutil.Usage("missing <id>")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root+"/"+verb, map[string]any{"run_ids": args})
-			if err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error { return changeRuns(cmd.Context(), f, verb, done, args) },
+	}
+}
+
+// result is what the server did with the runs of one call, or of all.
+type result struct {
+	Changed   int      `json:"changed"`
+	Unchanged int      `json:"unchanged"`
+	RunIDs    []string `json:"run_ids"`
+}
+
+func changeRuns(ctx context.Context, f *cmdutil.Factory, verb, done string, ids []string) error {
+	c, err := f.Client()
+	if err != nil {
+		return err
+	}
+	total := result{RunIDs: []string{}}
+	for part := range slices.Chunk(ids, maxPerCall) {
+		var o result
+		if err := c.Send(ctx, http.MethodPost, "/"+root+"/"+verb, map[string]any{"run_ids": part}, &o); err != nil {
+			if total.Changed > 0 {
+				f.Progress("%d were %s before", total.Changed, done)
+			}
+			return err
+		}
+		total.Changed, total.Unchanged, total.RunIDs = total.Changed+o.Changed, total.Unchanged+o.Unchanged, append(total.RunIDs, o.RunIDs...)
+	}
+	if f.Structured() {
+		return f.Document(total)
+	}
+	if f.Output == "name" {
+		for _, id := range total.RunIDs {
+			if _, err := fmt.Fprintln(f.Out, id); err != nil {
 				return err
 			}
-			if f.Structured() {
-				return f.Document(o)
-			}
-			f.Progress("%s %s", o.Str("changed"), done)
-			return nil
-		},
+		}
 	}
+	f.Progress("%d %s", total.Changed, done)
+	if total.Unchanged > 0 {
+		f.Progress("%d others were so already", total.Unchanged)
+	}
+	return nil
 }

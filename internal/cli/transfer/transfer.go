@@ -30,9 +30,9 @@ func Export(f *cmdutil.Factory) *cobra.Command {
 
 // flags are what import and export share.
 type flags struct {
-	o         transfer.Options
-	since     string
-	workspace string
+	o                transfer.Options
+	since            string
+	workspace, other string // here, and in the store of MLflow
 }
 
 func (x *flags) add(cmd *cobra.Command, there string) {
@@ -44,7 +44,6 @@ func (x *flags) add(cmd *cobra.Command, there string) {
 	fl.StringVar(&x.o.ModelPrefix, "model-prefix", "", "put this before the names of registered models and prompts "+there)
 	fl.BoolVar(&x.o.IntoExisting, "into-existing", false, "add to experiments and models of the same name "+there)
 	fl.BoolVar(&x.o.Full, "full", false, "read all histories and files again, also of runs that look unchanged since an earlier call")
-	fl.StringVar(&x.workspace, "workspace", "", "workspace of the MLflow server or database (default: its default one)")
 }
 
 func (x *flags) parse(f *cmdutil.Factory) error {
@@ -114,6 +113,14 @@ func server(f *cmdutil.Factory, url, workspace string) transfer.Server {
 	return transfer.Server{URL: url, Token: f.Getenv("MLFLOW_TRACKING_TOKEN"), Username: f.Getenv("MLFLOW_TRACKING_USERNAME"), Password: f.Getenv("MLFLOW_TRACKING_PASSWORD"), Workspace: workspace}
 }
 
+// in names a store in the report.
+func in(store, workspace string) string {
+	if workspace == "" {
+		return store
+	}
+	return store + " (workspace " + workspace + ")"
+}
+
 const traces = "Traces are left out: point the tracing client here and send new ones."
 
 func importMLflow(f *cmdutil.Factory) *cobra.Command {
@@ -133,13 +140,19 @@ It can be stopped and started again: what is here already is passed over, and ru
 Values of the source win; what was added here stays. At the end everything is read back and compared: exit code 0 means that all of it is
 here and equal, 1 that something is not; the report says what.
 
+One call moves one workspace: --source-workspace of the source into --workspace here. Make that one first, with
+modelyard workspace create.
+
 Files that a SQLite store keeps outside mlruns and mlartifacts beside it are read only from folders that --artifacts names.
 For a server with accounts set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.`,
 		Example: `  modelyard import mlflow --from http://mlflow.example.com:5000
   modelyard import mlflow --from sqlite:///mlflow.db --artifacts /data/mlartifacts
-  modelyard import mlflow --from ./mlruns --experiment wines --prefix old/ -o json`,
+  modelyard import mlflow --from ./mlruns --experiment wines --prefix old/ -o json
+  modelyard import mlflow --from http://mlflow.example.com:5000 --source-workspace team-a --workspace team-a`,
 	}
 	cmd.Flags().StringVar(&from, "from", "", "address of an MLflow server, sqlite:///path of its file, or an mlruns folder")
+	cmd.Flags().StringVar(&x.workspace, "workspace", "", "workspace here that everything goes into (default: the default one)")
+	cmd.Flags().StringVar(&x.other, "source-workspace", "", "workspace of the MLflow server or SQLite file to import (default: its default one)")
 	cmd.Flags().StringArrayVar(&artifacts, "artifacts", nil, "one more folder that holds files of a local store; repeat for more")
 	x.add(cmd, "here")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -153,18 +166,18 @@ For a server with accounts set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS
 		if err != nil {
 			return err
 		}
-		target, err := transfer.OpenNative(c, f.BearerToken())
+		target, err := transfer.OpenNative(cmd.Context(), c, f.BearerToken(), x.workspace)
 		if err != nil {
 			return err
 		}
-		src, err := transfer.Open(cmd.Context(), transfer.From{Server: server(f, from, x.workspace), Artifacts: artifacts})
+		src, err := transfer.Open(cmd.Context(), transfer.From{Server: server(f, from, x.other), Artifacts: artifacts})
 		if err != nil {
 			return err
 		}
 		if closer, ok := src.(io.Closer); ok {
 			defer func() { _ = closer.Close() }()
 		}
-		x.o.From, x.o.To, x.o.KeepsIDs = from, c.Server(), true
+		x.o.From, x.o.To, x.o.KeepsIDs = in(from, x.other), in(c.Server(), x.workspace), true
 		report, err := transfer.Copy(cmd.Context(), src, target, x.o)
 		return show(f, report, err)
 	}
@@ -237,12 +250,17 @@ modelyard.source_experiment and modelyard.source_version there, by which a secon
 again, and brings what has changed up to date. Parameters cannot be changed there and metric points cannot be taken back.
 At the end everything is read back and compared: exit code 0 means that all of it is there and equal, 1 that something is not.
 
+One call moves one workspace: --workspace here into --target-workspace there, which must have it.
+
 Files go through the artifact proxy of the server, which mlflow server has unless it was started with --no-serve-artifacts.
 For a server with accounts set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.`,
 		Example: `  modelyard export mlflow --to http://mlflow.example.com:5000
-  modelyard export mlflow --to http://127.0.0.1:5001 --experiment wines --since 2026-01-01`,
+  modelyard export mlflow --to http://127.0.0.1:5001 --experiment wines --since 2026-01-01
+  modelyard export mlflow --to http://127.0.0.1:5001 --workspace team-a --target-workspace team-a`,
 	}
 	cmd.Flags().StringVar(&to, "to", "", "address of an MLflow server")
+	cmd.Flags().StringVar(&x.workspace, "workspace", "", "workspace here to export (default: the default one)")
+	cmd.Flags().StringVar(&x.other, "target-workspace", "", "workspace of the MLflow server that everything goes into (default: its default one)")
 	x.add(cmd, "there")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if to == "" {
@@ -255,15 +273,15 @@ For a server with accounts set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS
 		if err != nil {
 			return err
 		}
-		ours, err := transfer.OpenNative(c, f.BearerToken())
+		ours, err := transfer.OpenNative(cmd.Context(), c, f.BearerToken(), x.workspace)
 		if err != nil {
 			return err
 		}
-		target, err := transfer.OpenMLflow(cmd.Context(), server(f, to, x.workspace))
+		target, err := transfer.OpenMLflow(cmd.Context(), server(f, to, x.other))
 		if err != nil {
 			return err
 		}
-		x.o.From, x.o.To = c.Server(), to
+		x.o.From, x.o.To = in(c.Server(), x.workspace), in(to, x.other)
 		report, err := transfer.Copy(cmd.Context(), ours.Reader(), target, x.o)
 		return show(f, report, err)
 	}

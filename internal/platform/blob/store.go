@@ -64,6 +64,7 @@ type Local struct {
 	holds   holds
 	checked checked
 	damaged atomic.Pointer[func(Digest)]
+	drafts  drafts
 }
 
 // OpenLocal opens or makes the folder.
@@ -75,8 +76,10 @@ func OpenLocal(dir string) (*Local, error) {
 	if err != nil {
 		return nil, fail("blob.open", err)
 	}
-	if err := root.MkdirAll("tmp", 0o700); err != nil {
-		return nil, fail("blob.open", err)
+	for _, dir := range []string{"tmp", draftFolder} {
+		if err := root.MkdirAll(dir, 0o700); err != nil {
+			return nil, fail("blob.open", err)
+		}
 	}
 	l := &Local{root: root}
 	l.holds.init()

@@ -247,12 +247,13 @@ func (l *Log) Wake() {
 }
 
 const (
-	sequenceBatch = 500
-	breath        = 20 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
-	heardBatch    = 200                   // events that a HandleAll listener is given at once
-	lull          = 50 * time.Millisecond // how long such a listener waits for more
-	idlePoll      = time.Second           // how late events of another process may be sequenced
-	dispatched    = ""                    // the cursor of the dispatch itself: how far events became jobs of listeners
+	sequenceBatch  = 500
+	numberedAtOnce = 25                    // events whose places one statement writes
+	breath         = 20 * time.Millisecond // between two sequencings: a stream of events is sequenced, and committed, in groups
+	heardBatch     = 200                   // events that a HandleAll listener is given at once
+	lull           = 50 * time.Millisecond // how long such a listener waits for more
+	idlePoll       = time.Second           // how late events of another process may be sequenced
+	dispatched     = ""                    // the cursor of the dispatch itself: how far events became jobs of listeners
 )
 
 // Run sequences and dispatches until ctx ends.
@@ -284,29 +285,25 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// sequence numbers what waits and dispatches what was not dispatched yet; it gives the number of events dispatched. On PostgreSQL the
-// serializable transaction makes a second sequencer collide and retry, so there is one order whoever runs it.
+// sequence numbers what waits and dispatches what was not dispatched yet; it gives the number of events dispatched. Events are read before
+// the transaction, which holds up every writer of SQLite; another sequencer on the same PostgreSQL may be faster, and is left the batch.
 func (l *Log) sequence(ctx context.Context) (int, error) {
 	l.sequencing.Lock() // watchers are told in order
 	defer l.sequencing.Unlock()
-	var behind bool
-	err := l.d.DB.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM event WHERE seq IS NULL) OR EXISTS (SELECT 1 FROM event WHERE seq > (SELECT seq FROM event_cursor WHERE listener = ?))", dispatched).Scan(&behind)
-	if err != nil || !behind {
+	if err := l.number(ctx); err != nil {
 		return 0, err
 	}
-	var batch []Event
+	var from int64
+	if err := l.d.DB.QueryRow(ctx, "SELECT seq FROM event_cursor WHERE listener = ?", dispatched).Scan(&from); err != nil {
+		return 0, err
+	}
+	batch, err := l.list(ctx, Filter{After: from, Limit: sequenceBatch, Ascending: true})
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
 	err = l.d.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := number(tx); err != nil {
-			return err
-		}
-		rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq > (SELECT seq FROM event_cursor WHERE listener = ?) ORDER BY seq LIMIT ?", dispatched, sequenceBatch)
-		if err != nil {
-			return err
-		}
-		if batch, err = collect(rows); err != nil || len(batch) == 0 {
-			return err
-		}
-		if _, err := tx.Exec("UPDATE event_cursor SET seq = ? WHERE listener = ?", batch[len(batch)-1].Seq, dispatched); err != nil {
+		n, err := tx.Exec("UPDATE event_cursor SET seq = ? WHERE listener = ? AND seq = ?", batch[len(batch)-1].Seq, dispatched, from)
+		if err != nil || n == 0 {
 			return err
 		}
 		return l.dispatch(tx, batch)
@@ -317,27 +314,45 @@ func (l *Log) sequence(ctx context.Context) (int, error) {
 	return len(batch), err
 }
 
-// number gives those that wait their places.
-func number(tx *db.Tx) error {
-	rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq IS NULL ORDER BY id LIMIT ?", sequenceBatch)
-	if err != nil {
+// number gives those that wait their places. The serializable transactions of PostgreSQL make a second sequencer collide and retry, so there
+// is one order whoever does it. On SQLite only events of an older version wait.
+func (l *Log) number(ctx context.Context) error {
+	var wait bool
+	if err := l.d.DB.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM event WHERE seq IS NULL)").Scan(&wait); err != nil || !wait {
 		return err
 	}
-	waiting, err := collect(rows)
-	if err != nil || len(waiting) == 0 {
-		return err
-	}
-	h, err := headOf(tx)
-	if err != nil {
-		return err
-	}
-	for _, e := range waiting {
-		h.chain(&e)
-		if _, err := tx.Exec("UPDATE event SET seq = ?, prev_hash = ?, hash = ? WHERE id = ?", e.Seq, e.PrevHash, e.Hash, e.ID); err != nil {
+	return l.d.DB.Write(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Query("SELECT "+columns+" FROM event WHERE seq IS NULL ORDER BY id LIMIT ?", sequenceBatch)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		waiting, err := collect(rows)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		h, err := headOf(tx)
+		if err != nil {
+			return err
+		}
+		for len(waiting) > 0 {
+			n := 1
+			if len(waiting) >= numberedAtOnce {
+				n = numberedAtOnce // two texts of statements in all
+			}
+			args := make([]any, 0, 4*n)
+			for _, e := range waiting[:n] {
+				h.chain(&e)
+				args = append(args, e.ID, strconv.FormatInt(e.Seq, 10), e.PrevHash, e.Hash)
+			}
+			_, err := tx.Exec("UPDATE event SET seq = CAST(v.column2 AS BIGINT), prev_hash = v.column3, hash = v.column4 FROM (VALUES (?, ?, ?, ?)"+
+				strings.Repeat(", (?, ?, ?, ?)", n-1)+") AS v WHERE event.id = v.column1", args...)
+			if err != nil {
+				return err
+			}
+			waiting = waiting[n:]
+		}
+		return nil
+	})
 }
 
 func (l *Log) dispatch(tx *db.Tx, batch []Event) error {

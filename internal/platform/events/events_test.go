@@ -170,6 +170,39 @@ func TestChain(t *testing.T) {
 	})
 }
 
+// TestWaitingEventsGetTheirPlaces: events without a place (all new ones on PostgreSQL, those of an older version on SQLite) are chained behind
+// those that have one.
+func TestWaitingEventsGetTheirPlaces(t *testing.T) {
+	t.Parallel()
+	each(t, func(y yard) {
+		if err := y.append(y.t.Context(), "shop.thing.made", "first", nil); err != nil {
+			y.t.Fatal(err)
+		}
+		y.all(1)
+		const n = 60
+		err := y.d.Write(y.t.Context(), func(tx *db.Tx) error {
+			for i := range n {
+				if _, err := tx.Exec(`INSERT INTO event (id, seq, type, resource_kind, resource_id, actor_type, actor_id, request_id, at, data, prev_hash, hash)
+					VALUES (?, NULL, 'shop.thing.made', 'thing', ?, 'system', '', '', 1, '{}', '', '')`, fmt.Sprintf("old-%03d", i), fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			y.t.Fatal(err)
+		}
+		for i, e := range y.all(1 + n) {
+			if e.Seq != int64(i+1) || i > 0 && e.Resource.ID != fmt.Sprint(i-1) {
+				y.t.Fatalf("event %d: %+v", i+1, e)
+			}
+		}
+		if got, err := y.Verify(y.t.Context()); err != nil || got != 1+n {
+			y.t.Fatalf("%d %v", got, err)
+		}
+	})
+}
+
 func TestListenersHearWhatTheyAskFor(t *testing.T) {
 	t.Parallel()
 	each(t, func(y yard) {

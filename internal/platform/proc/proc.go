@@ -181,7 +181,7 @@ func (h *Handle) launch(ctx context.Context, spec Spec, lock *os.File) error {
 		if h.alive != nil {
 			_ = h.alive.Close()
 		}
-		close(h.done)
+		h.watch() // a process that we start at this moment has a copy of the lock until it runs its own program
 	}()
 	msg, err := readReport(ctx, report)
 	if err != nil {

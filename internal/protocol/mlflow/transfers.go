@@ -164,13 +164,21 @@ func (e *Edge) createParts(w http.ResponseWriter, req *http.Request) {
 		if _, err := rand.Read(b); err != nil {
 			return createPartsOut{}, err
 		}
-		out := createPartsOut{Upload: e.mark(hex.EncodeToString(b), at)}
+		out := createPartsOut{Upload: e.mark(hex.EncodeToString(b)+"."+strconv.Itoa(n), at)}
 		for i := 1; i <= n; i++ {
 			what := fmt.Sprintf("%s/%d", out.Upload, i)
 			out.Addresses = append(out.Addresses, partAddress{own(req, proxyBase+"/mpu/part/"+what, e.sign("PUT", "part/"+what, unfinished)), i, map[string]string{}})
 		}
 		return out, nil
 	})
+}
+
+// announced is how many parts the client said the file would have: its upload's id tells.
+func announced(upload string) int {
+	random, _, _ := strings.Cut(upload, "-")
+	_, parts, _ := strings.Cut(random, ".")
+	n, _ := strconv.Atoi(parts) // 0 for uploads that an older version began
+	return n
 }
 
 func (e *Edge) putPart(w http.ResponseWriter, req *http.Request) {
@@ -185,7 +193,8 @@ func (e *Edge) putPart(w http.ResponseWriter, req *http.Request) {
 	}
 	var file blob.File
 	if err == nil {
-		file, err = e.d.Files.PutPart(req.Context(), upload, n, e.bounded(w, req))
+		in := blob.Incoming{Number: n, Of: announced(upload), Size: req.ContentLength, Limit: e.d.MaxUpload}
+		file, err = e.d.Files.PutPart(req.Context(), upload, in, e.bounded(w, req))
 	}
 	if err != nil {
 		e.fail(w, req, e.uploadError(err))

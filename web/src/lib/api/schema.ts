@@ -1683,7 +1683,12 @@ export interface TraceViewList {
 }
 
 export interface TrackingChanged {
+  /** how many runs were deleted, or restored */
   changed: number
+  /** those that were changed, in the order of the request */
+  run_ids: string[]
+  /** how many others were so already */
+  unchanged: number
 }
 
 export interface TrackingExperimentList {
@@ -1786,6 +1791,8 @@ export interface TrackingImportedExperiment {
   source_id?: string
   tags?: Record<string, string>
   updated_ms?: number
+  /** that it goes into; the default one without it */
+  workspace?: string
 }
 
 export interface TrackingInputView {
