@@ -27,25 +27,23 @@ func (s *Service) mark(tx *db.Tx, name string, version int64) error {
 	return err
 }
 
-func (s *Service) countDeleted(ctx context.Context) (n int64, err error) {
-	err = s.d.DB.QueryRow(ctx, "SELECT count(*) FROM dataset WHERE deleted_at > 0").Scan(&n)
-	return n, err
+func (s *Service) countDeleted(ctx context.Context) (int64, error) {
+	return discard.Count(ctx, s.d.DB, "SELECT count(*) FROM dataset WHERE deleted_at > 0", discard.Unshared)
 }
 
-func (s *Service) countDeletedVersions(ctx context.Context) (n int64, err error) {
-	err = s.d.DB.QueryRow(ctx, "SELECT count(*) FROM dataset_version v JOIN dataset d ON d.name = v.dataset WHERE v.deleted_at > 0 AND d.deleted_at = 0").Scan(&n)
-	return n, err
+func (s *Service) countDeletedVersions(ctx context.Context) (int64, error) {
+	return discard.Count(ctx, s.d.DB, "SELECT count(*) FROM dataset_version v JOIN dataset d ON d.name = v.dataset WHERE v.deleted_at > 0 AND d.deleted_at = 0", discard.Unshared)
 }
 
 func (s *Service) deletedDatasets(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, s.d.DB, "dataset", `SELECT d.name, d.name, '', (SELECT count(*) FROM dataset_version v WHERE v.dataset = d.name), d.deleted_at, d.name
-		FROM dataset d WHERE d.deleted_at > 0`, discard.Columns{At: "d.deleted_at", ID: "d.name"}, q)
+	return discard.Select(ctx, s.d.DB, "dataset", `SELECT d.name, d.name, '', (SELECT count(*) FROM dataset_version v WHERE v.dataset = d.name), d.deleted_at, d.name, `+discard.Unshared+`
+		FROM dataset d WHERE d.deleted_at > 0`, discard.Columns{At: "d.deleted_at", ID: "d.name", Workspace: discard.Unshared}, q)
 }
 
 func (s *Service) deletedVersions(ctx context.Context, q discard.Query) ([]discard.Item, error) {
 	const id = "(v.dataset || '/' || CAST(v.number AS TEXT))"
-	return discard.Select(ctx, s.d.DB, "dataset_version", "SELECT "+id+`, v.dataset || '@' || CAST(v.number AS TEXT), 'dataset ' || v.dataset, 0, v.deleted_at, `+id+`
-		FROM dataset_version v JOIN dataset d ON d.name = v.dataset WHERE v.deleted_at > 0 AND d.deleted_at = 0`, discard.Columns{At: "v.deleted_at", ID: id}, q)
+	return discard.Select(ctx, s.d.DB, "dataset_version", "SELECT "+id+`, v.dataset || '@' || CAST(v.number AS TEXT), 'dataset ' || v.dataset, 0, v.deleted_at, `+id+`, `+discard.Unshared+`
+		FROM dataset_version v JOIN dataset d ON d.name = v.dataset WHERE v.deleted_at > 0 AND d.deleted_at = 0`, discard.Columns{At: "v.deleted_at", ID: id, Workspace: discard.Unshared}, q)
 }
 
 func trashedVersion(tx *db.Tx, name string, version int64) error {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,15 +13,10 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/events"
 )
 
-// Trash is what the registry offers to the trash. A deleted model holds its versions, which are not listed beside it. Version numbers
-// stay taken after a purge.
+// Trash is what the registry offers to the trash: models, and prompts, which are models with a tag, as kinds of their own. A deleted model
+// holds its versions, which are not listed beside it. Version numbers stay taken after a purge.
 func (s *Service) Trash() []discard.Source {
-	return []discard.Source{
-		{Kind: "model_version", Noun: "version", Event: "registry.version", Count: s.countDeletedVersions, List: s.deletedVersions, Contents: s.versionContents,
-			Restore: s.restoreVersion, Purge: s.purgeVersion},
-		{Kind: "model", Noun: "model", Event: "registry.model", Count: s.countDeletedModels, List: s.deletedModels, Contents: s.modelContents,
-			Restore: s.restoreModel, Purge: s.purgeModel},
-	}
+	return slices.Concat(s.trashed("model", isModel), s.trashed("prompt", isPrompt))
 }
 
 // trashID is how the trash calls a version: by its model's internal id, because several deleted models may have had one name.

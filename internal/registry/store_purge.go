@@ -9,25 +9,41 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/discard"
 )
 
-func (s *Service) countDeletedVersions(ctx context.Context) (n int64, err error) {
-	err = s.d.DB.QueryRow(ctx, "SELECT count(*) FROM registry_version v JOIN registry_model m ON m.id = v.model_id WHERE v.deleted_at > 0 AND m.deleted_at = 0").Scan(&n)
-	return n, err
-}
+// isPrompt keeps the models m that are prompts, isModel the others.
+const (
+	isPrompt = " AND EXISTS (SELECT 1 FROM registry_tag t WHERE t.model_id = m.id AND t.version = 0 AND t.tag_key = '" + promptTag + "' AND t.value = 'true')"
+	isModel  = " AND NOT EXISTS (SELECT 1 FROM registry_tag t WHERE t.model_id = m.id AND t.version = 0 AND t.tag_key = '" + promptTag + "' AND t.value = 'true')"
+)
 
-func (s *Service) countDeletedModels(ctx context.Context) (n int64, err error) {
-	err = s.d.DB.QueryRow(ctx, "SELECT count(*) FROM registry_model WHERE deleted_at > 0").Scan(&n)
-	return n, err
-}
-
-func (s *Service) deletedVersions(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	const id = "(v.model_id || '/' || CAST(v.number AS TEXT))"
-	return discard.Select(ctx, s.d.DB, "model_version", `SELECT `+id+`, m.name || ' version ' || CAST(v.number AS TEXT), 'model ' || m.name, 0, v.deleted_at, m.name || '/' || CAST(v.number AS TEXT)
-		FROM registry_version v JOIN registry_model m ON m.id = v.model_id WHERE v.deleted_at > 0 AND m.deleted_at = 0`, discard.Columns{At: "v.deleted_at", ID: id}, q)
-}
-
-func (s *Service) deletedModels(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, s.d.DB, "model", `SELECT m.id, m.name, '', (SELECT count(*) FROM registry_version v WHERE v.model_id = m.id), m.deleted_at, m.name
-		FROM registry_model m WHERE m.deleted_at > 0`, discard.Columns{At: "m.deleted_at", ID: "m.id"}, q)
+// trashed gives the trash the deleted models (or prompts) and their deleted versions as two kinds of things. which is isModel or isPrompt.
+func (s *Service) trashed(kind, which string) []discard.Source {
+	const (
+		id       = "(v.model_id || '/' || CAST(v.number AS TEXT))"
+		versions = " FROM registry_version v JOIN registry_model m ON m.id = v.model_id WHERE v.deleted_at > 0 AND m.deleted_at = 0"
+		models   = " FROM registry_model m WHERE m.deleted_at > 0"
+	)
+	return []discard.Source{
+		{
+			Kind: kind + "_version", Noun: "version", Event: "registry.version", Contents: s.versionContents, Restore: s.restoreVersion, Purge: s.purgeVersion,
+			Count: func(ctx context.Context) (int64, error) {
+				return discard.Count(ctx, s.d.DB, "SELECT count(*)"+versions+which, "m.workspace")
+			},
+			List: func(ctx context.Context, q discard.Query) ([]discard.Item, error) {
+				return discard.Select(ctx, s.d.DB, kind+"_version", `SELECT `+id+`, m.name || ' version ' || CAST(v.number AS TEXT), '`+kind+` ' || m.name, 0, v.deleted_at,
+					m.name || '/' || CAST(v.number AS TEXT), m.workspace`+versions+which, discard.Columns{At: "v.deleted_at", ID: id, Workspace: "m.workspace"}, q)
+			},
+		},
+		{
+			Kind: kind, Noun: "model", Event: "registry.model", Contents: s.modelContents, Restore: s.restoreModel, Purge: s.purgeModel,
+			Count: func(ctx context.Context) (int64, error) {
+				return discard.Count(ctx, s.d.DB, "SELECT count(*)"+models+which, "m.workspace")
+			},
+			List: func(ctx context.Context, q discard.Query) ([]discard.Item, error) {
+				return discard.Select(ctx, s.d.DB, kind, `SELECT m.id, m.name, '', (SELECT count(*) FROM registry_version v WHERE v.model_id = m.id), m.deleted_at, m.name, m.workspace`+
+					models+which, discard.Columns{At: "m.deleted_at", ID: "m.id", Workspace: "m.workspace"}, q)
+			},
+		},
+	}
 }
 
 // modelByID finds a model, deleted or not.

@@ -15,10 +15,57 @@ import (
 
 // Trash is what traces offer to the trash. Who deleted a trace is kept with it: one event tells of many.
 func (s *Service) Trash() []discard.Source {
-	return []discard.Source{{Kind: "trace", Noun: "experiment", Event: "trace", Count: s.st.countTrashed, List: s.st.trashed, Restore: s.Restore, Purge: s.purgeTrace, PurgeMany: s.purgeTraces,
+	return []discard.Source{{Kind: "trace", Noun: "experiment", Event: "trace", Count: s.countTrashed, List: s.trashed, Restore: s.Restore, Purge: s.purgeTrace, PurgeMany: s.purgeTraces,
 		Contents: func(ctx context.Context, id string, emit discard.Emit) error {
 			return discard.EmitRoot(ctx, s.d.Files, FilesRoot(id), emit)
 		}}}
+}
+
+// trashOrigins lists the experiments whose traces in the trash the request may see; nil for all.
+func (s *Service) trashOrigins(ctx context.Context) ([]string, error) {
+	if !s.limited(ctx) {
+		return nil, nil
+	}
+	all, err := s.st.trashedFrom(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mine := []string{}
+	for _, id := range all {
+		ok, err := s.sees(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			mine = append(mine, id)
+		}
+	}
+	return mine, nil
+}
+
+func (s *Service) countTrashed(ctx context.Context) (int64, error) {
+	from, err := s.trashOrigins(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.st.countTrashed(ctx, from)
+}
+
+func (s *Service) trashed(ctx context.Context, q discard.Query) ([]discard.Item, error) {
+	from, err := s.trashOrigins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, err := s.st.trashed(ctx, from, q)
+	if err != nil || s.d.Workspace == nil {
+		return items, err
+	}
+	for i := range items {
+		if items[i].Workspace, err = s.d.Workspace(ctx, items[i].Resource); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
 }
 
 // Delete moves traces to the trash and gives how many there were. Kinds: Invalid.

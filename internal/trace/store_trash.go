@@ -39,12 +39,30 @@ func untrashTrace(tx *db.Tx, id string) error {
 	return err
 }
 
-func (s store) countTrashed(ctx context.Context) (n int64, err error) {
-	err = s.db.QueryRow(ctx, "SELECT count(*) FROM trace WHERE deleted_at > 0").Scan(&n)
-	return n, err
+// origins narrows a query on the trash to traces from some experiments; nil means all.
+func origins(query string, from []string) (string, []any) {
+	switch {
+	case from == nil:
+		return query, nil
+	case len(from) == 0:
+		return query + " AND 1 = 0", nil
+	}
+	return query + " AND trashed_from IN (" + db.Placeholders(len(from)) + ")", anys(from)
 }
 
-func (s store) trashed(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, s.db, "trace", `SELECT id, CASE WHEN name = '' THEN id ELSE name END, 'experiment ' || trashed_from, span_count, deleted_at, trashed_from, deleted_by
-		FROM trace WHERE deleted_at > 0`, discard.Columns{At: "deleted_at", ID: "id", By: "deleted_by"}, q)
+// trashedFrom lists the experiments of which traces are in the trash.
+func (s store) trashedFrom(ctx context.Context) ([]string, error) {
+	rows, err := s.db.Query(ctx, "SELECT DISTINCT trashed_from FROM trace WHERE deleted_at > 0 ORDER BY trashed_from")
+	return db.All(rows, err, db.Column[string])
+}
+
+func (s store) countTrashed(ctx context.Context, from []string) (int64, error) {
+	query, args := origins("SELECT count(*) FROM trace WHERE deleted_at > 0", from)
+	return discard.Count(ctx, s.db, query, "", args...)
+}
+
+func (s store) trashed(ctx context.Context, from []string, q discard.Query) ([]discard.Item, error) {
+	query, args := origins(`SELECT id, CASE WHEN name = '' THEN id ELSE name END, 'experiment ' || trashed_from, span_count, deleted_at, trashed_from, '', deleted_by
+		FROM trace WHERE deleted_at > 0`, from)
+	return discard.Select(ctx, s.db, "trace", query, discard.Columns{At: "deleted_at", ID: "id", By: "deleted_by"}, q, args...)
 }

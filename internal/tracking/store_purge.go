@@ -11,36 +11,31 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
-func (st *store) count(ctx context.Context, query string) (n int64, err error) {
-	err = st.db.QueryRow(ctx, query).Scan(&n)
-	return n, err
-}
-
 func (st *store) countDeletedRuns(ctx context.Context) (int64, error) {
-	return st.count(ctx, "SELECT count(*) FROM run r JOIN experiment e ON e.id = r.exp WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'")
+	return discard.Count(ctx, st.db, "SELECT count(*) FROM run r JOIN experiment e ON e.id = r.exp WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'", "e.workspace")
 }
 
 func (st *store) countDeletedModels(ctx context.Context) (int64, error) {
-	return st.count(ctx, "SELECT count(*) FROM logged_model m JOIN experiment e ON e.id = m.exp WHERE m.deleted_at > 0 AND e.lifecycle = 'active'")
+	return discard.Count(ctx, st.db, "SELECT count(*) FROM logged_model m JOIN experiment e ON e.id = m.exp WHERE m.deleted_at > 0 AND e.lifecycle = 'active'", "e.workspace")
 }
 
 func (st *store) countDeletedExperiments(ctx context.Context) (int64, error) {
-	return st.count(ctx, "SELECT count(*) FROM experiment WHERE lifecycle IN ('deleted', 'purging')")
+	return discard.Count(ctx, st.db, "SELECT count(*) FROM experiment e WHERE e.lifecycle IN ('deleted', 'purging')", "e.workspace")
 }
 
 func (st *store) deletedRuns(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, st.db, "run", `SELECT r.id, r.name, 'experiment ' || e.name, 0, r.deleted_at, r.id FROM run r JOIN experiment e ON e.id = r.exp
-		WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'`, discard.Columns{At: "r.deleted_at", ID: "r.id"}, q)
+	return discard.Select(ctx, st.db, "run", `SELECT r.id, r.name, 'experiment ' || e.name, 0, r.deleted_at, r.id, e.workspace FROM run r JOIN experiment e ON e.id = r.exp
+		WHERE r.lifecycle = 'deleted' AND e.lifecycle = 'active'`, discard.Columns{At: "r.deleted_at", ID: "r.id", Workspace: "e.workspace"}, q)
 }
 
 func (st *store) deletedModels(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, st.db, "logged_model", `SELECT m.id, m.name, 'experiment ' || e.name, 0, m.deleted_at, m.id FROM logged_model m JOIN experiment e ON e.id = m.exp
-		WHERE m.deleted_at > 0 AND e.lifecycle = 'active'`, discard.Columns{At: "m.deleted_at", ID: "m.id"}, q)
+	return discard.Select(ctx, st.db, "logged_model", `SELECT m.id, m.name, 'experiment ' || e.name, 0, m.deleted_at, m.id, e.workspace FROM logged_model m JOIN experiment e ON e.id = m.exp
+		WHERE m.deleted_at > 0 AND e.lifecycle = 'active'`, discard.Columns{At: "m.deleted_at", ID: "m.id", Workspace: "e.workspace"}, q)
 }
 
 func (st *store) deletedExperiments(ctx context.Context, q discard.Query) ([]discard.Item, error) {
-	return discard.Select(ctx, st.db, "experiment", `SELECT CAST(e.id AS TEXT), e.name, '', (SELECT count(*) FROM run r WHERE r.exp = e.id), e.updated_at, CAST(e.id AS TEXT) FROM experiment e
-		WHERE e.lifecycle IN ('deleted', 'purging')`, discard.Columns{At: "e.updated_at", ID: "CAST(e.id AS TEXT)"}, q)
+	return discard.Select(ctx, st.db, "experiment", `SELECT CAST(e.id AS TEXT), e.name, '', (SELECT count(*) FROM run r WHERE r.exp = e.id), e.updated_at, CAST(e.id AS TEXT), e.workspace FROM experiment e
+		WHERE e.lifecycle IN ('deleted', 'purging')`, discard.Columns{At: "e.updated_at", ID: "CAST(e.id AS TEXT)", Workspace: "e.workspace"}, q)
 }
 
 func (st *store) idsOfExperiment(ctx context.Context, table string, exp int64, after string, limit int) ([]string, error) {

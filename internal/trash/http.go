@@ -9,6 +9,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/httpx"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Routes registers the native API of the trash.
@@ -19,20 +20,37 @@ func (s *Service) Routes(r *httpx.Router) {
 	httpx.Post(r, "/api/v1/trash/sweep", "trash:purge", "Remove contents that nothing refers to, or say what would go", s.sweepHTTP)
 }
 
+// within puts the workspace that a caller named into the context: "" for all. Kinds: Invalid.
+func within(ctx context.Context, workspace string) (context.Context, error) {
+	if workspace == "" {
+		return ctx, nil
+	}
+	if err := space.Check(workspace); err != nil {
+		return ctx, err
+	}
+	return space.With(ctx, workspace), nil
+}
+
 type listIn struct {
 	Kind      string `query:"kind" doc:"only this kind"`
+	Workspace string `query:"workspace" doc:"only what is in this workspace; all of them without it"`
 	PageSize  int    `query:"page_size" minimum:"0" maximum:"200"`
 	PageToken string `query:"page_token"`
 }
 
 func (s *Service) listHTTP(ctx context.Context, in *listIn) (*List, error) {
+	ctx, err := within(ctx, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
 	out, err := s.List(ctx, in.Kind, in.PageSize, in.PageToken)
 	return &out, err
 }
 
 type restoreIn struct {
 	Body struct {
-		IDs []string `json:"ids" minItems:"1" maxItems:"500" doc:"kind:id, as the list gives them"`
+		IDs       []string `json:"ids" minItems:"1" maxItems:"500" doc:"kind:id, as the list gives them"`
+		Workspace string   `json:"workspace,omitempty" doc:"only what is in this workspace"`
 	}
 }
 
@@ -41,6 +59,10 @@ type restored struct {
 }
 
 func (s *Service) restoreHTTP(ctx context.Context, in *restoreIn) (*restored, error) {
+	ctx, err := within(ctx, in.Body.Workspace)
+	if err != nil {
+		return nil, err
+	}
 	n, err := s.Restore(ctx, in.Body.IDs)
 	return &restored{n}, err
 }
@@ -50,6 +72,7 @@ type purgeIn struct {
 		Kinds     []string `json:"kinds,omitempty" doc:"only these kinds"`
 		IDs       []string `json:"ids,omitempty" maxItems:"500" doc:"only these things: kind:id, as the list gives them"`
 		OlderThan string   `json:"older_than,omitempty" doc:"only what was deleted longer ago, such as 30d, 12h or 0s for everything; default: the undo period, or everything when ids are given"`
+		Workspace string   `json:"workspace,omitempty" doc:"only what is in this workspace; all of them without it"`
 		DryRun    bool     `json:"dry_run,omitempty" doc:"change nothing, say what would go"`
 	}
 }
@@ -59,10 +82,13 @@ const requestBudget = 30 * time.Second
 
 func (s *Service) purgeHTTP(ctx context.Context, in *purgeIn) (*Outcome, error) {
 	b := in.Body
+	ctx, err := within(ctx, b.Workspace)
+	if err != nil {
+		return nil, err
+	}
 	age := s.d.UndoPeriod
 	switch {
 	case b.OlderThan != "":
-		var err error
 		if age, err = ParseAge(b.OlderThan); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/events"
 	"github.com/modelyard/modelyard/internal/platform/jobs"
 	"github.com/modelyard/modelyard/internal/platform/page"
+	"github.com/modelyard/modelyard/internal/platform/space"
 )
 
 // Users says who needs things that may be in the trash: "run:<id>" -> "model version bike/3".
@@ -62,6 +63,7 @@ type Item struct {
 	Kind      string     `json:"kind"`
 	Name      string     `json:"name"`
 	Parent    string     `json:"parent,omitempty" doc:"what it lies in"`
+	Workspace string     `json:"workspace" doc:"the one it is in; datasets are in the default one"`
 	Holds     int64      `json:"holds,omitempty" doc:"things inside that go with it: runs of an experiment, versions of a model or dataset, spans of a trace"`
 	DeletedAt time.Time  `json:"deleted_at"`
 	DeletedBy string     `json:"deleted_by,omitempty"`
@@ -88,7 +90,8 @@ type List struct {
 // maxCounted bounds the files that List counts of one item.
 const maxCounted = 5000
 
-// List gives a page of deleted things, kind by kind, newest first. An empty kind means all.
+// List gives a page of deleted things, kind by kind, newest first. An empty kind means all. Where the context carries a workspace, only what
+// is in it is listed, restored and purged.
 func (s *Service) List(ctx context.Context, kind string, size int, token string) (List, error) {
 	sources, err := s.chosen(nonEmpty(kind))
 	if err != nil {
@@ -116,10 +119,11 @@ func (s *Service) List(ctx context.Context, kind string, size int, token string)
 	limit := page.Limit(size, 50, 200)
 	from := max(0, slices.IndexFunc(sources, func(src discard.Source) bool { return src.Kind == at.Kind }))
 	for _, src := range sources[from:] {
-		if src.Kind != at.Kind {
-			at.Mark = discard.Mark{}
+		after := discard.Mark{}
+		if src.Kind == at.Kind {
+			after = at.Mark
 		}
-		got, err := src.List(ctx, discard.Query{Limit: limit - len(out.Items) + 1, After: at.Mark})
+		got, err := src.List(ctx, discard.Query{Limit: limit - len(out.Items) + 1, After: after})
 		if err != nil {
 			return List{}, err
 		}
@@ -154,7 +158,7 @@ func (s *Service) users(ctx context.Context) (Users, error) {
 }
 
 func (s *Service) describe(ctx context.Context, src discard.Source, i discard.Item, users Users) (Item, error) {
-	it := Item{ID: src.Kind + ":" + i.ID, Kind: src.Kind, Name: i.Name, Parent: i.Parent, Holds: i.Holds, DeletedAt: i.DeletedAt, UsedBy: users[src.Kind+":"+i.ID]}
+	it := Item{ID: src.Kind + ":" + i.ID, Kind: src.Kind, Name: i.Name, Parent: i.Parent, Workspace: i.Workspace, Holds: i.Holds, DeletedAt: i.DeletedAt, UsedBy: users[src.Kind+":"+i.ID]}
 	if s.d.UndoPeriod > 0 {
 		at := i.DeletedAt.Add(s.d.UndoPeriod)
 		it.PurgeAt = &at
@@ -250,7 +254,7 @@ func (s *Service) Restore(ctx context.Context, ids []string) (restored int, err 
 		kind, rest, _ := strings.Cut(id, ":")
 		src, err := s.chosen([]string{kind})
 		if err == nil {
-			err = src[0].Restore(ctx, rest)
+			err = s.restore(ctx, src[0], rest)
 		}
 		if err != nil {
 			if first == nil {
@@ -270,4 +274,18 @@ func (s *Service) Restore(ctx context.Context, ids []string) (restored int, err 
 	e := errs.E(errs.KindOf(first), "trash.restore", fmt.Sprintf("%d of %d things could not be restored, the others were", len(failed), len(ids)), nil)
 	e.Fields = failed[:min(len(failed), 20)]
 	return restored, e
+}
+
+func (s *Service) restore(ctx context.Context, src discard.Source, id string) error {
+	if mine, ok := space.From(ctx); ok {
+		there, err := src.List(ctx, discard.Query{IDs: []string{id}, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(there) == 0 {
+			return errs.NotFoundf("trash.restore", "there is no %s %.100q in the trash of the workspace %s", strings.ReplaceAll(src.Kind, "_", " "), id, mine).
+				WithHint("list what is there with: modelyard trash list --workspace %s", mine)
+		}
+	}
+	return src.Restore(ctx, id)
 }

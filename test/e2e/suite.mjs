@@ -2,7 +2,7 @@
 import { after, before } from 'node:test'
 import { begin, end } from './lib/world.mjs'
 
-before(begin, { timeout: 300_000 })
+before(begin, { timeout: 900_000 })
 after(end)
 
 await import('./tests/pages.mjs')

@@ -29,15 +29,19 @@ server, whichever it is: use modelyard trash purge instead.`,
 }
 
 func list(f *cmdutil.Factory) *cobra.Command {
-	var kind string
+	var kind, workspace string
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List what is in the trash", Args: cmdutil.Args()}
-	cmd.Flags().StringVar(&kind, "kind", "", "only this kind: run, experiment, logged_model, model, model_version, dataset, dataset_version, trace")
+	cmd.Flags().StringVar(&kind, "kind", "", "only this kind: run, experiment, logged_model, model, model_version, prompt, prompt_version, dataset, dataset_version, trace")
+	cmd.Flags().StringVar(&workspace, "workspace", "", "only what is in this workspace")
 	cmd.Flags().IntVar(&limit, "limit", 200, "most things to show, 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		q := url.Values{"page_size": {"200"}}
 		if kind != "" {
 			q.Set("kind", kind)
+		}
+		if workspace != "" {
+			q.Set("workspace", workspace)
 		}
 		return f.ShowList(cmd.Context(), root, q, limit, "the trash is empty", cmdutil.Col("id", "id"), cmdutil.Col("name", "name"), cmdutil.Col("in", "parent"),
 			cmdutil.AgoCol("deleted", "deleted_at"), cmdutil.Col("by", "deleted_by"), bytesCol("size", "bytes"), cmdutil.Col("used by", "used_by"))
@@ -65,7 +69,8 @@ func size(o cmdutil.Object, path string) string {
 }
 
 func restore(f *cmdutil.Factory) *cobra.Command {
-	return &cobra.Command{
+	var workspace string
+	cmd := &cobra.Command{
 		Use: "restore <kind:id>...", Short: "Bring things back", Example: "  modelyard trash restore run:0123456789abcdef0123456789abcdef",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -74,7 +79,11 @@ func restore(f *cmdutil.Factory) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.Send(cmd.Context(), http.MethodPost, root+"/restore", map[string]any{"ids": args})
+			body := map[string]any{"ids": args}
+			if workspace != "" {
+				body["workspace"] = workspace
+			}
+			o, err := f.Send(cmd.Context(), http.MethodPost, root+"/restore", body)
 			if err != nil {
 				return err
 			}
@@ -85,11 +94,13 @@ func restore(f *cmdutil.Factory) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&workspace, "workspace", "", "only what is in this workspace")
+	return cmd
 }
 
 func purge(f *cmdutil.Factory) *cobra.Command {
 	var kinds []string
-	var older string
+	var older, workspace string
 	var dry bool
 	cmd := &cobra.Command{
 		Use: "purge [<kind:id>...]", Short: "Remove things for good, with the files that nothing else refers to",
@@ -100,9 +111,10 @@ What a living model version was made from is kept.`,
 	}
 	cmd.Flags().StringSliceVar(&kinds, "kind", nil, "only these kinds")
 	cmd.Flags().StringVar(&older, "older-than", "", "only what was deleted longer ago, such as 30d, 12h or 0s for everything (default: the undo period, or 0s with ids)")
+	cmd.Flags().StringVar(&workspace, "workspace", "", "only what is in this workspace")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would go, change nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body := map[string]any{"dry_run": true, "kinds": kinds, "ids": args, "older_than": older}
+		body := map[string]any{"dry_run": true, "kinds": kinds, "ids": args, "older_than": older, "workspace": workspace}
 		for k, v := range body {
 			if s, ok := v.([]string); ok && len(s) == 0 || v == "" {
 				delete(body, k)

@@ -15,6 +15,7 @@ type Item struct {
 	ID        string    // unique within its kind, stable; not always what people see
 	Name      string    // what people see
 	Parent    string    // what it lies in ("experiment 3"), "" for nothing
+	Workspace string    // the one it is in
 	Holds     int64     // things inside that go with it: the runs of an experiment, the versions of a model
 	DeletedAt time.Time // when it was deleted
 	DeletedBy string    // who deleted it, as events write it; "" leaves it to the event of the deletion
@@ -53,7 +54,8 @@ func EmitRoot(ctx context.Context, files *blob.Files, root string, emit Emit) er
 	return emit(all)
 }
 
-// Source gives the trash one kind of thing. All functions are safe for concurrent use.
+// Source gives the trash one kind of thing. All functions are safe for concurrent use. Count and List keep to the workspace of the context,
+// when it carries one (platform/space); the trash asks List before it restores or purges there.
 type Source struct {
 	Kind  string
 	Event string // prefix of its events: "tracking.run" for tracking.run.deleted, .restored and .purged

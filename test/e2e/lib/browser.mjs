@@ -18,8 +18,14 @@ export async function launch() {
     /** A page of its own: nothing is shared with other tests. */
     async page(base, { theme = 'light', size = wide, expected = [] } = {}) {
       const context = await browser.newContext({ viewport: size, colorScheme: theme, reducedMotion: 'reduce', baseURL: base, permissions: ['clipboard-read', 'clipboard-write'] })
-      context.setDefaultTimeout(10_000)
+      // A machine under load is slow, not wrong: only a state that never comes is a failure.
+      context.setDefaultTimeout(30_000)
       await context.addInitScript({ content: axe })
+      // A toast leaves after 8 s. Here it stays, so that no test has to be faster than it.
+      await context.addInitScript(() => {
+        const later = globalThis.setTimeout
+        globalThis.setTimeout = (run, ms, ...more) => later(run, ms === 8000 ? 120_000 : ms, ...more)
+      })
       const page = await context.newPage()
       return watch(page, base, expected)
     },
@@ -62,8 +68,17 @@ export async function accessibility(page) {
   return found
 }
 
-/** Things that stick out of the page or are cut off at its right edge. */
+/** Things that stick out of the page or are cut off at its right edge, once it has come to rest: charts follow a new width a frame later. */
 export async function overflow(page) {
+  let told = []
+  for (const until = Date.now() + 5_000; ;) {
+    told = await sticksOut(page)
+    if (told.length === 0 || Date.now() > until) return told
+    await page.waitForTimeout(50)
+  }
+}
+
+function sticksOut(page) {
   return page.evaluate(() => {
     const out = []
     if (document.documentElement.scrollWidth > innerWidth + 1) out.push(`the document is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`)

@@ -2,6 +2,9 @@
 import { deflateSync } from 'node:zlib'
 
 const once = new Map()
+/** The experiments of the demo, without those that tests made. */
+export const demoExperiments = async (api) => (await api.get('/api/v1/experiments?page_size=1000')).items.filter((e) => !e.name.startsWith('e2e-'))
+
 const remember = (key, make) => { if (!once.has(key)) once.set(key, make()); return once.get(key) }
 
 /** A picture of one colour. */

@@ -42,7 +42,7 @@ export async function start(dataDir, { token } = {}) {
   const ended = new Promise((resolve) => child.once('close', resolve))
   let over = false
   void ended.then(() => { over = true })
-  const until = Date.now() + 30_000
+  const until = Date.now() + 90_000
   for (;;) {
     if (over) throw new Error(`the server ended at its start:\n${said}`)
     try {
@@ -50,7 +50,7 @@ export async function start(dataDir, { token } = {}) {
     } catch {
       // It does not listen yet.
     }
-    if (Date.now() > until) throw new Error(`the server was not ready in 30 s:\n${said}`)
+    if (Date.now() > until) throw new Error(`the server was not ready in 90 s:\n${said}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
   return {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { world } from './world.mjs'
 
 /** A test on a page of its own, which has to end without a fault. */
@@ -11,8 +12,11 @@ export const within = (run, { on = 'full', ...options } = {}) => async () => {
   }
 }
 
+/** Reads until it is what is wanted. */
+export const comes = (read, wanted, why) => eventually(async () => assert.deepEqual(await read(), wanted, why))
+
 /** Asks until the answer holds; the last refusal is the failure. */
-export async function eventually(check, seconds = 10) {
+export async function eventually(check, seconds = 30) {
   const until = Date.now() + seconds * 1000
   for (;;) {
     try {

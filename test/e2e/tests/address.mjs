@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { open, settled } from '../lib/browser.mjs'
-import { within } from '../lib/within.mjs'
+import { comes, within } from '../lib/within.mjs'
 
 test('address: sort of a list stays after a reload', within(async (page) => {
   await open(page, '/experiments')
@@ -10,13 +10,14 @@ test('address: sort of a list stays after a reload', within(async (page) => {
   await head.getByRole('button').click()
   await head.getByRole('button').click()
   await page.waitForURL('**/experiments?sort=-name')
-  const names = await page.locator('tbody tr[data-row] td:first-child').allInnerTexts()
-  assert.deepEqual(names, names.toSorted((a, b) => b.localeCompare(a, 'en', { numeric: true, sensitivity: 'base' })))
+  const shown = () => page.locator('tbody tr[data-row] td:first-child').allInnerTexts()
+  const names = (await shown()).toSorted((a, b) => b.localeCompare(a, 'en', { numeric: true, sensitivity: 'base' }))
+  await comes(shown, names)
   await page.reload()
   await settled(page)
-  assert.equal(await head.getAttribute('aria-sort'), 'descending')
+  await comes(() => head.getAttribute('aria-sort'), 'descending')
   await page.waitForFunction((n) => document.querySelectorAll('tbody tr[data-row]').length === n, names.length)
-  assert.deepEqual(await page.locator('tbody tr[data-row] td:first-child').allInnerTexts(), names)
+  await comes(shown, names)
 }))
 
 test('address: tabs are steps of the history, and back leads through them', within(async (page) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { open, settled } from '../lib/browser.mjs'
-import { within } from '../lib/within.mjs'
+import { comes, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 const rows = 'main tbody tr[data-row]'
@@ -30,8 +30,9 @@ test('runs: filter, sort and selection are in the address and survive a reload',
   await page.getByRole('columnheader', { name: /val_mae/ }).getByRole('button', { name: 'val_mae', exact: true }).click()
   await page.waitForURL(/sort=m:val_mae/)
   await page.waitForFunction((s) => document.querySelector(s)?.textContent.includes('rate-0.03'), rows)
-  assert.deepEqual(await names(), ['rate-0.03', 'rate-0.1', 'rate-0.3'])
+  await comes(names, ['rate-0.03', 'rate-0.1', 'rate-0.3'])
   await page.keyboard.press('/')
+  await page.locator('[data-filter]:focus').waitFor()
   await page.keyboard.type('params.learning_rate = "0.3" or')
   // Esc gives up what was typed: nothing half-written is asked.
   await page.keyboard.press('Escape')
@@ -42,7 +43,7 @@ test('runs: filter, sort and selection are in the address and survive a reload',
   await page.reload()
   await settled(page)
   await page.waitForFunction((s) => document.querySelectorAll(s).length === 2, rows)
-  assert.deepEqual(await names(), ['rate-0.03', 'rate-0.1'])
+  await comes(names, ['rate-0.03', 'rate-0.1'])
   assert.equal(await page.locator('[data-filter]').inputValue(), 'metrics.val_mae < 60')
   await shot(page, 'runs-filtered')
 }))
@@ -88,7 +89,7 @@ test('run: its metric chart has the points of the server, and a table twin', wit
   await chart.getByRole('button', { name: /menu/ }).click()
   await page.getByRole('menuitem', { name: 'Show as table' }).click()
   const twin = chart.getByRole('region', { name: /as a table/ })
-  assert.equal(await twin.locator('tbody tr').count(), 10)
+  await comes(() => twin.locator('tbody tr').count(), 10)
   assert.match(await twin.locator('tbody tr').last().innerText(), /55/)
 }))
 

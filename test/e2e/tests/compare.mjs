@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { open, settled } from '../lib/browser.mjs'
 import { lab } from '../lib/made.mjs'
-import { within } from '../lib/within.mjs'
+import { comes, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 const address = (runs, more = '') => `/compare?runs=${runs.map((r) => r.id).join(',')}${more}`
@@ -27,7 +27,7 @@ test('compare: says where the runs are from, which is best, and what differs', w
   await page.getByRole('radio', { name: 'All', exact: true }).click()
   await table.locator('tr').filter({ hasText: 'seed' }).waitFor()
   await page.getByRole('button', { name: 'Transpose' }).click()
-  assert.equal(await table.locator('tbody tr').count(), 3)
+  await comes(() => table.locator('tbody tr').count(), 3)
   await page.getByText('one value a run', { exact: false }).first().waitFor()
 }))
 
@@ -53,7 +53,7 @@ test('compare: a curve has the points of the server; smoothing, axis, scale and 
   await page.waitForURL(/zoom=/)
   await page.reload()
   await settled(page)
-  assert.equal(await page.getByRole('radio', { name: 'Time' }).getAttribute('aria-checked'), 'true')
+  await comes(() => page.getByRole('radio', { name: 'Time' }).getAttribute('aria-checked'), 'true')
   await page.getByRole('button', { name: 'Whole range' }).click()
   await page.waitForFunction(() => !location.search.includes('zoom='))
 }))
@@ -65,7 +65,7 @@ test('compare: a run keeps its colour when another is taken out, and can be hidd
   const before = await Promise.all(['lab-2', 'lab-3'].map(color))
   await page.getByRole('button', { name: 'Take lab-0 out of the comparison' }).press('Enter')
   await page.getByRole('heading', { name: 'Compare 3 runs' }).waitFor()
-  assert.deepEqual(await Promise.all(['lab-2', 'lab-3'].map(color)), before)
+  await comes(() => Promise.all(['lab-2', 'lab-3'].map(color)), before)
   await page.getByRole('group', { name: 'Runs' }).getByRole('button', { name: 'lab-1', exact: true }).click()
   await page.waitForURL(/hide=/)
   await page.getByRole('table', { name: 'Differences', exact: true }).getByRole('link', { name: 'lab-1' }).waitFor({ state: 'detached' })
@@ -86,7 +86,7 @@ test('compare: an axis is limited by keyboard and by dragging, and the link keep
   await settled(page)
   await parallel(page).getByRole('img', { name: /20 are inside the limits/ }).waitFor()
   const table = await twin(page, parallel(page))
-  assert.equal(await table.locator('tbody tr').count(), runs.filter((r) => r.val_mae <= 59.5).length)
+  await comes(() => table.locator('tbody tr').count(), runs.filter((r) => r.val_mae <= 59.5).length)
   await page.getByRole('button', { name: 'Clear limits' }).click()
   await page.waitForFunction(() => !location.search.includes('limits='))
 
@@ -113,8 +113,8 @@ test('compare: points, contour and boxes over the whole experiment', within(asyn
   await page.getByRole('radio', { name: 'Boxes' }).click()
   await page.getByRole('combobox', { name: 'by' }).selectOption('p:kind')
   const table = await twin(page, page.locator('main figure'))
+  await comes(() => table.locator('tbody tr').count(), 3)
   const rows = await table.locator('tbody tr').allInnerTexts()
-  assert.equal(rows.length, 3)
   const dart = runs.filter((r) => r.params.kind === 'dart').map((r) => r.val_mae).toSorted((a, b) => a - b)
   const median = (dart[Math.floor((dart.length - 1) / 2)] + dart[Math.ceil((dart.length - 1) / 2)]) / 2
   const cells = rows.find((r) => r.startsWith('dart')).split('\t')
@@ -182,7 +182,7 @@ test('compare: a hundred runs stay within reach', async (t) => within(async (pag
   })
   t.diagnostic(`a step of the slider took ${Math.round(slow.times.toSorted((a, b) => a - b)[5])} ms in the middle, long tasks: ${slow.tasks.map(Math.round).join(', ') || 'none'}`)
   await page.waitForURL(/smooth=0\.1/)
-  assert.equal(await page.getByRole('table', { name: 'Differences', exact: true }).locator('tbody tr').count(), 100)
+  await comes(() => page.getByRole('table', { name: 'Differences', exact: true }).locator('tbody tr').count(), 100)
 })())
 
 test('compare: a link with runs that are gone, or with nonsense, opens what is there', within(async (page, api) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accessibility, open, overflow, phone, settled } from '../lib/browser.mjs'
 import { odd } from '../lib/made.mjs'
-import { eventually, within } from '../lib/within.mjs'
+import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 const address = (runs, more = '') => `/compare?runs=${runs.map((r) => r.id).join(',')}${more}`
@@ -23,7 +23,7 @@ test('compare: what is not finite is a gap that says so, and stands in tables as
   await figure.getByRole('img', { name: /odd-1 0\.133, 10 points are not finite.*odd-2 0\.2\d+, 10 points are not finite/ }).waitFor()
   const table = await twin(page, figure)
   const line = async (step) => (await table.locator('tbody tr').nth(step).locator('td').allInnerTexts()).slice(0, 4)
-  assert.deepEqual((await line(25)).filter((_, i) => i === 2), ['NaN'])
+  await comes(async () => (await line(25)).filter((_, i) => i === 2), ['NaN'])
   assert.deepEqual((await line(55)).filter((_, i) => i === 3), ['∞'])
   await page.getByText('odd-4 is NaN').waitFor()
   const values = page.getByRole('table', { name: 'Differences', exact: true })
@@ -37,7 +37,7 @@ test('compare: what is not finite is a gap that says so, and stands in tables as
 test('compare: one run with a metric, and one metric alone, are told as they are', within(async (page, api) => {
   const { single } = await odd(api)
   await open(page, address(single))
-  assert.equal(await page.locator('.verdict').innerText(), 'Only lone-0 has a finite loss, 1: there is nothing to compare it with.')
+  await comes(() => page.locator('.verdict').innerText(), 'Only lone-0 has a finite loss, 1: there is nothing to compare it with.')
   await open(page, address(single, '&tab=relations'))
   await page.getByText('Only loss was logged').waitFor()
   assert.equal(await page.locator('main svg circle').count(), 0)
@@ -52,12 +52,12 @@ test('compare: epochs are an axis where they were logged, and groups are drawn a
   await page.waitForURL(/x=epoch/)
   const table = await twin(page, chart(page, 'val_loss'))
   await page.waitForFunction(() => document.querySelectorAll('[role=region][aria-label="val_loss as a table"] tbody tr').length === 10)
-  assert.deepEqual((await table.locator('tbody tr').first().locator('td').allInnerTexts()).slice(0, 2), ['0', '0.333'], 'the last value of the first epoch')
+  await comes(async () => (await table.locator('tbody tr').first().locator('td').allInnerTexts()).slice(0, 2), ['0', '0.333'], 'the last value of the first epoch')
   await page.getByRole('button', { name: 'Group', exact: true }).click()
   await page.getByRole('menuitemradio', { name: 'opt' }).click()
   await page.waitForURL(/group=p:opt/)
   const groups = page.getByRole('group', { name: 'Groups by opt' })
-  assert.match(await groups.innerText(), /opt adam\s*3 runs[\s\S]*opt sgd\s*3 runs/)
+  await eventually(async () => assert.match(await groups.innerText(), /opt adam\s*3 runs[\s\S]*opt sgd\s*3 runs/))
   const cells = async () => (await table.locator('tbody tr').first().locator('td').allInnerTexts()).map(Number)
   // The last steps of the first epoch: 2/6 + 0.1 i, of the odd runs and of the even ones.
   await eventually(async () => assert.deepEqual(await cells(), [0, 0.633, 0.533]))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accessibility, open, overflow, settled } from '../lib/browser.mjs'
 import { prompt } from '../lib/made.mjs'
-import { within } from '../lib/within.mjs'
+import { comes, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 test('prompts: have a list of their own and are not among the models', within(async (page, api) => {
@@ -21,8 +21,8 @@ test('prompts: have a list of their own and are not among the models', within(as
 test('prompts: text with its variables, versions by key, differences by word', within(async (page, api) => {
   const { name } = await prompt(api)
   await open(page, `/prompts/${name}`)
-  assert.deepEqual(await page.locator('.prompt .var').filter({ hasText: '{{' }).allInnerTexts(), ['{{ question }}', '{{ language }}'])
-  assert.match(await page.locator('.verdict').innerText(), /2 words added since v2, now needs language/)
+  await comes(() => page.locator('.prompt .var').filter({ hasText: '{{' }).allInnerTexts(), ['{{ question }}', '{{ language }}'])
+  await page.locator('.verdict').filter({ hasText: /2 words added since v2, now needs language/ }).waitFor()
   await page.getByText('shorter answers win', { exact: false }).first().waitFor()
   await page.keyboard.press('j')
   await page.getByRole('heading', { name: `${name} v2` }).waitFor()
@@ -140,14 +140,14 @@ test('prompts: a chat is written message by message by keyboard', within(async (
   await page.getByLabel('Name', { exact: true }).fill(name)
   await page.getByRole('textbox', { name: 'Template' }).fill('{{ question }}')
   await page.getByRole('radio', { name: 'Chat' }).click()
-  assert.equal(await page.getByRole('textbox', { name: 'Message 1' }).inputValue(), '{{ question }}')
+  await comes(() => page.getByRole('textbox', { name: 'Message 1' }).inputValue(), '{{ question }}')
   await page.getByRole('button', { name: 'Add a message' }).focus()
   await page.keyboard.press('Enter')
   await page.getByRole('combobox', { name: 'Role of message 2' }).selectOption('system')
   await page.getByRole('textbox', { name: 'Message 2' }).fill('Answer in {{ language }}.')
   await page.getByRole('button', { name: 'Move message 2 up' }).focus()
   await page.keyboard.press('Enter')
-  assert.equal(await page.getByRole('textbox', { name: 'Message 1' }).inputValue(), 'Answer in {{ language }}.')
+  await comes(() => page.getByRole('textbox', { name: 'Message 1' }).inputValue(), 'Answer in {{ language }}.')
   await page.getByText('Response format and model settings').click()
   await page.getByRole('textbox', { name: 'Response format' }).fill('{"type": ')
   await page.getByText('The response format is no JSON.').waitFor()
@@ -197,11 +197,10 @@ test('graphs: fit their frame after a resize, and a large one stays readable', w
   })
   await page.locator('.dag [data-node]').first().waitFor()
   await page.setViewportSize({ width: 860, height: 900 })
-  await page.waitForTimeout(100)
-  assert.equal(await inside(), true)
+  await comes(inside, true)
   const model = (await api.get('/api/v1/models')).items[0]
   await open(page, `/lineage?node=version:${model.name}/${model.aliases.champion}&depth=5`)
   const self = page.locator(`.dag [data-node="version:${model.name}/${model.aliases.champion}"]`)
   await self.waitFor()
-  assert.ok((await self.boundingBox()).height >= 54 * 0.79, 'names can be read')
+  await comes(async () => (await self.boundingBox()).height >= 54 * 0.79, true, 'names can be read')
 }))

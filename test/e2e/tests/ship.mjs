@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { open } from '../lib/browser.mjs'
-import { eventually, within } from '../lib/within.mjs'
+import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 /** An endpoint of its own with two versions: the champion, and a second one beside it. */
@@ -11,9 +11,9 @@ async function endpoint(api, name) {
   const first = await api.get(`/api/v1/models/${model.name}/versions/${model.aliases.champion}`)
   const second = await api.post(`/api/v1/models/${model.name}/versions`, { source: first.source, description: `twin of v${first.version} for ${name}` })
   await api.post('/api/v1/endpoints', { name, model_uri: `models:/${model.name}/${first.version}` })
-  await eventually(async () => assert.equal((await api.get(`/api/v1/endpoints/${name}`)).status.state, 'ready'), 20)
+  await eventually(async () => assert.equal((await api.get(`/api/v1/endpoints/${name}`)).status.state, 'ready'), 90)
   await api.put(`/api/v1/endpoints/${name}/traffic`, { targets: [{ version: first.version, weight: 75, role: 'champion' }, { version: second.version, weight: 25, role: 'canary' }], reason: 'beside each other' })
-  await eventually(async () => assert.equal((await api.get(`/api/v1/endpoints/${name}`)).status.versions.filter((v) => v.state === 'ready').length, 2), 20)
+  await eventually(async () => assert.equal((await api.get(`/api/v1/endpoints/${name}`)).status.versions.filter((v) => v.state === 'ready').length, 2), 90)
   return { first: first.version, second: second.version }
 }
 
@@ -23,17 +23,17 @@ test('endpoint: a traffic change is drafted, shown in words, applied, and the se
   const { first, second } = await endpoint(api, 'e2e-traffic')
   await open(page, '/endpoints/e2e-traffic')
   const slider = page.getByRole('slider', { name: `Traffic to v${second}` })
-  assert.equal(await slider.getAttribute('aria-valuenow'), '25')
+  await comes(() => slider.getAttribute('aria-valuenow'), '25')
   await slider.focus()
   await page.keyboard.press('Shift+ArrowLeft')
   await page.keyboard.press('ArrowLeft')
-  assert.equal(await slider.getAttribute('aria-valuenow'), '31')
+  await comes(() => slider.getAttribute('aria-valuenow'), '31')
   assert.deepEqual(await weights(api, 'e2e-traffic'), { [first]: 75, [second]: 25 }, 'a draft moves nothing')
   await page.getByText('1 pending change').waitFor()
   await page.getByText(`from v${first} to v${second}`).waitFor()
   await shot(page, 'endpoint-draft')
   await page.getByRole('button', { name: 'Discard' }).click()
-  assert.equal(await slider.getAttribute('aria-valuenow'), '25')
+  await comes(() => slider.getAttribute('aria-valuenow'), '25')
   await page.getByLabel(`Traffic to v${second} in percent`).fill('40')
   await page.getByRole('button', { name: new RegExp(`^Apply: .*v${second} 25 % → 40 %`) }).click()
   await eventually(async () => assert.deepEqual(await weights(api, 'e2e-traffic'), { [first]: 60, [second]: 40 }))
@@ -79,8 +79,8 @@ test('endpoint: the try-it box sends the example and shows the prediction the se
   const { signature } = await api.get('/api/v1/endpoints/bike-demand')
   assert.deepEqual(Object.keys(record).toSorted(), signature.inputs.map((c) => c.name).toSorted())
   await box.fill('{"hour": ')
-  assert.ok(await page.getByRole('button', { name: 'Send request' }).isDisabled())
   await page.getByText('No valid JSON').waitFor()
+  assert.ok(await page.getByRole('button', { name: 'Send request' }).isDisabled())
   await box.fill(JSON.stringify(record))
   await page.getByRole('button', { name: 'Send request' }).click()
   const link = page.getByRole('link', { name: 'See its record' })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { accessibility, open, overflow, phone, settled, wide } from '../lib/browser.mjs'
-import { eventually, within } from '../lib/within.mjs'
+import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 import { seed } from '../seed.mjs'
 
@@ -21,19 +21,19 @@ test('table: columns are dragged, pinned and sized by mouse; the link and a save
   const id = await seed(page.base, 12, 'e2e-arrange')
   await open(page, `/experiments/${id}?cols=${columns}`)
   await count(page, 12)
-  assert.deepEqual(await order(page), ['name', 'started', 'm:val_mae', 'p:model', 't:team'])
+  await comes(() => order(page), ['name', 'started', 'm:val_mae', 'p:model', 't:team'])
   await head(page, 't:team').dragTo(head(page, 'm:val_mae'))
   await page.waitForURL(/cols=started,t:team,m:val_mae,p:model/)
-  assert.deepEqual(await order(page), ['name', 'started', 't:team', 'm:val_mae', 'p:model'])
+  await comes(() => order(page), ['name', 'started', 't:team', 'm:val_mae', 'p:model'])
 
   await menu(page, 'm:val_mae')
   await page.getByRole('menuitem', { name: 'Pin to the left' }).click()
   await page.waitForURL(/pin=m:val_mae/)
-  assert.deepEqual(await order(page), ['name', 'm:val_mae', 'started', 't:team', 'p:model'])
-  assert.equal(await head(page, 'm:val_mae').evaluate((th) => getComputedStyle(th).position), 'sticky')
+  await comes(() => order(page), ['name', 'm:val_mae', 'started', 't:team', 'p:model'])
+  await comes(() => head(page, 'm:val_mae').evaluate((th) => getComputedStyle(th).position), 'sticky')
   await head(page, 'p:model').dragTo(head(page, 'm:val_mae'))
   await page.waitForURL(/pin=[^&]*p:model/)
-  assert.deepEqual((await order(page)).slice(0, 3).toSorted(), ['m:val_mae', 'name', 'p:model'], 'a column dropped on a pinned one is pinned')
+  await comes(async () => (await order(page)).slice(0, 3).toSorted(), ['m:val_mae', 'name', 'p:model'], 'a column dropped on a pinned one is pinned')
 
   const before = await head(page, 'started').boundingBox()
   const grip = await page.locator('[data-grip="started"]').boundingBox()
@@ -43,7 +43,7 @@ test('table: columns are dragged, pinned and sized by mouse; the link and a save
   await page.mouse.up()
   await page.waitForURL(/wide=started%3D|wide=started=/)
   const width = async () => Math.round((await head(page, 'started').boundingBox()).width)
-  assert.equal(await width(), Math.round(before.width) + 60)
+  await comes(width, Math.round(before.width) + 60)
 
   await page.getByRole('button', { name: 'Views' }).click()
   await page.getByRole('menuitem', { name: /Save as a new view/ }).click()
@@ -55,8 +55,8 @@ test('table: columns are dragged, pinned and sized by mouse; the link and a save
   await page.getByRole('button', { name: 'Views' }).click()
   await page.getByRole('menuitemradio', { name: 'Arranged' }).click()
   await page.waitForURL(/wide=/)
-  assert.deepEqual(await order(page), arranged)
-  assert.equal(await width(), Math.round(before.width) + 60)
+  await comes(() => order(page), arranged)
+  await comes(width, Math.round(before.width) + 60)
   const { items: [view] } = await api.get(`/api/v1/experiments/${id}/views`)
   assert.deepEqual(view.query.wide, [`started=${Math.round(before.width) + 60}`])
   await page.locator('[data-grip="started"]').dblclick()
@@ -72,14 +72,14 @@ test('table: columns are moved, sized and pinned by the keyboard alone', within(
   await page.keyboard.press('Shift+ArrowRight')
   await page.waitForURL(/cols=started,p:model,m:val_mae,t:team/)
   await page.getByRole('status').filter({ hasText: 'val_mae is column 4 of 5' }).waitFor({ state: 'attached' })
-  assert.ok(await sort.evaluate((b) => b === document.activeElement), 'the keyboard stays with the column')
+  await comes(() => sort.evaluate((b) => b === document.activeElement), true, 'the keyboard stays with the column')
   await page.keyboard.press('Shift+ArrowLeft')
   await page.waitForURL(/cols=started,m:val_mae,p:model,t:team/)
   await sort.focus()
   const before = (await head(page, 'm:val_mae').boundingBox()).width
   await page.keyboard.press('Control+ArrowRight')
   await page.waitForURL(/wide=m:val_mae/)
-  assert.equal(Math.round((await head(page, 'm:val_mae').boundingBox()).width), Math.round(before) + 16)
+  await comes(async () => Math.round((await head(page, 'm:val_mae').boundingBox()).width), Math.round(before) + 16)
   await head(page, 't:team').getByRole('button', { name: 'Column team: menu' }).press('Enter')
   await page.getByRole('menuitem', { name: 'Pin to the left' }).press('Enter')
   await page.waitForURL(/pin=t:team/)
@@ -88,7 +88,7 @@ test('table: columns are moved, sized and pinned by the keyboard alone', within(
   await page.waitForFunction(() => !location.search.includes('pin='))
   await sort.press('Enter')
   await page.waitForURL(/sort=m:val_mae/)
-  assert.equal(await head(page, 'm:val_mae').getAttribute('aria-sort'), 'ascending')
+  await comes(() => head(page, 'm:val_mae').getAttribute('aria-sort'), 'ascending')
 }))
 
 test('table: smallest, largest, last and best values are columns of their own', within(async (page, api) => {
@@ -143,12 +143,12 @@ test('table: only what differs is asked of all runs, the ones that were not read
   await page.getByRole('button', { name: /^Columns/ }).click()
   await page.getByRole('switch', { name: 'Only what differs' }).click()
   await page.getByText('2 columns are hidden: the same in all 130 runs.').waitFor()
-  assert.deepEqual(await order(page), ['name', 'm:val_mae', 't:rare'])
+  await comes(() => order(page), ['name', 'm:val_mae', 't:rare'])
   await page.keyboard.press('Escape')
   await page.waitForURL(/diff=1/)
   await page.getByRole('button', { name: 'Show all columns' }).click()
   await head(page, 'source').waitFor()
-  assert.deepEqual(await order(page), ['name', 'm:val_mae', 'source', 't:rare', 'commit'])
+  await comes(() => order(page), ['name', 'm:val_mae', 'source', 't:rare', 'commit'])
 }))
 
 test('table: groups by a parameter and by a tag, with their bands, and the way into one', within(async (page, api) => {
@@ -183,12 +183,14 @@ test('table: a run that begins while one looks comes by itself, and its values m
   for (const r of await found(api, id)) if (r.status === 'RUNNING') await api.post('/api/2.0/mlflow/runs/update', { run_id: r.id, status: 'FINISHED', end_time: Date.now() })
   await open(page, `/experiments/${id}?cols=m:val_mae,took,status`)
   await count(page, 6)
+  await page.getByRole('status').getByText('Live', { exact: true }).waitFor()
+  // The run is told of by an event and brings its first value along; later values are read every two seconds while it runs.
   const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: 'just-begun', start_time: Date.now() })
+  await api.post('/api/2.0/mlflow/runs/log-metric', { run_id: run.info.run_id, key: 'val_mae', value: 33.25, step: 1, timestamp: Date.now() })
   await count(page, 7)
   const row = page.locator(rows).filter({ hasText: 'just-begun' })
   await row.getByText('running').first().waitFor()
   await page.locator('main .pill').filter({ hasText: '1 running' }).waitFor()
-  await api.post('/api/2.0/mlflow/runs/log-metric', { run_id: run.info.run_id, key: 'val_mae', value: 33.25, step: 1, timestamp: Date.now() })
   await row.getByText('33.3').waitFor()
   await api.post('/api/2.0/mlflow/runs/log-metric', { run_id: run.info.run_id, key: 'val_mae', value: 31.75, step: 2, timestamp: Date.now() })
   await row.getByText('31.8').waitFor()

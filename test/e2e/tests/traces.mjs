@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accessibility, open, overflow, settled } from '../lib/browser.mjs'
 import { traces } from '../lib/made.mjs'
-import { eventually, within } from '../lib/within.mjs'
+import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 const table = (page) => page.getByRole('table', { name: 'Traces, newest first' })
@@ -22,14 +22,15 @@ test('traces: the list is sorted and filtered by the server, and the address kee
   await page.waitForFunction(() => document.querySelector('main tbody tr[data-row]')?.textContent.includes('station 1'))
   await page.getByRole('radio', { name: 'Errors' }).click()
   await there(page, 1)
-  assert.match(await rows(page).first().innerText(), /station 3/)
+  await comes(async () => /station (\d)/.exec(await rows(page).first().innerText())?.[1], '3')
   await page.getByRole('radio', { name: 'All', exact: true }).click()
   await there(page, 5)
   await page.keyboard.press('/')
+  await page.locator('[data-filter]:focus').waitFor()
   await page.keyboard.type("span.attributes.model = 'large' and span.type = 'LLM'")
   await page.keyboard.press('Enter')
   await there(page, 2)
-  assert.deepEqual((await rows(page).allInnerTexts()).map((t) => /station (\d)/.exec(t)[1]), ['2', '4'])
+  await comes(async () => (await rows(page).allInnerTexts()).map((t) => /station (\d)/.exec(t)[1]), ['2', '4'])
   await page.reload()
   await settled(page)
   await there(page, 2)
@@ -47,7 +48,7 @@ test('traces: a filter that is wrong is told in place', within(async (page, api)
   await page.locator('[data-filter]').fill("span.size = 'x'")
   await page.keyboard.press('Enter')
   await page.locator('main').getByText(/unknown span key/).waitFor()
-  assert.equal(await page.locator('[data-filter]').getAttribute('aria-invalid'), 'true')
+  await comes(() => page.locator('[data-filter]').getAttribute('aria-invalid'), 'true')
 }, { expected: [/400/] }))
 
 test('traces: the waterfall has the spans in their tree, opens at the one that failed, and is walked by keyboard', within(async (page, api) => {
@@ -59,7 +60,7 @@ test('traces: the waterfall has the spans in their tree, opens at the one that f
   const tree = page.getByRole('tree')
   await tree.getByText('count bikes').waitFor()
   const detail = await api.get(`/api/v1/traces/${made.traces[2].id}`)
-  assert.equal(await tree.getByRole('treeitem').count(), detail.spans.length)
+  await comes(() => tree.getByRole('treeitem').count(), detail.spans.length)
   const chosen = page.getByRole('treeitem', { selected: true })
   assert.match(await chosen.innerText(), /count bikes/)
   await page.getByText('no such station').first().waitFor()

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accessibility, open, overflow } from '../lib/browser.mjs'
-import { eventually, within } from '../lib/within.mjs'
+import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
 
 const phone = { width: 390, height: 844 }
@@ -36,14 +36,14 @@ test('trash: a run is deleted from its page, undone, deleted again, and restored
   assert.equal(await gone(), true)
   await page.getByRole('button', { name: /^Undo/ }).click()
   await page.waitForURL(`**/runs/${run.id}`)
-  assert.equal(await gone(), false)
+  await comes(gone, false)
   await remove()
   await page.getByRole('status').getByRole('link', { name: 'Trash' }).click()
   await page.waitForURL('**/trash')
   const row = page.getByRole('table', { name: 'Things in the trash' }).locator('tr[data-row]').filter({ hasText: run.name })
   await row.waitFor()
   const told = (await inTrash(api, 'run')).find((i) => i.id === `run:${run.id}`)
-  assert.match(await row.innerText(), /run[\s\S]*e2e-trash-run[\s\S]*5.6.?kB[\s\S]*just now|s ago/)
+  assert.match(await row.innerText(), /run[\s\S]*e2e-trash-run[\s\S]*5.6.?kB[\s\S]*(just now|ago)/)
   assert.equal(told.bytes, 'e2e-trash-run '.length * 400)
   await row.getByRole('button', { name: `Restore ${run.name}` }).click()
   await row.waitFor({ state: 'detached' })
@@ -61,8 +61,8 @@ test('trash: experiment, model, version and prompt go from their pages and come 
   const things = [
     { at: `/experiments/${lab.id}`, item: /^Delete the experiment with 2 runs$/, kind: 'experiment', name: lab.name, away: '**/experiments', more: 'More about the experiment' },
     { at: '/models/e2e-trash-model', item: 'Delete the model', kind: 'model', name: 'e2e-trash-model', away: '**/models' },
-    { at: '/prompts/e2e-trash-prompt', item: 'Delete v2', kind: 'model_version', name: 'e2e-trash-prompt version 2', away: '**/prompts/e2e-trash-prompt' },
-    { at: '/prompts/e2e-trash-prompt', item: 'Delete the prompt', kind: 'model', name: 'e2e-trash-prompt', away: '**/prompts' },
+    { at: '/prompts/e2e-trash-prompt', item: 'Delete v2', kind: 'prompt_version', name: 'e2e-trash-prompt version 2', away: '**/prompts/e2e-trash-prompt' },
+    { at: '/prompts/e2e-trash-prompt', item: 'Delete the prompt', kind: 'prompt', name: 'e2e-trash-prompt', away: '**/prompts' },
   ]
   for (const { at, item, kind, name, away, more = 'More' } of things) {
     const gone = async () => (await inTrash(api, kind)).some((i) => i.name === name)
@@ -157,3 +157,56 @@ for (const theme of ['light', 'dark']) {
     assert.deepEqual([...await accessibility(page), ...await overflow(page)], [])
   }, { theme, size: phone }))
 }
+
+test('trash: logged models go from the list of their experiment by keyboard and from the page of their run, and come back', within(async (page, api) => {
+  const lab = await experiment(api, 'e2e-trash-logged', 1)
+  const made = []
+  for (const name of ['first', 'second']) {
+    const { model } = await api.post('/api/2.0/mlflow/logged-models', { experiment_id: lab.id, name, source_run_id: lab.runs[0].id })
+    made.push(model.info.model_id)
+  }
+  await api.post(`/api/2.0/mlflow/runs/outputs`, { run_id: lab.runs[0].id, models: [{ model_id: made[0], step: 0 }] })
+  const gone = async () => (await inTrash(api, 'logged_model')).map((i) => i.id.replace('logged_model:', '')).filter((id) => made.includes(id)).toSorted()
+  await open(page, `/experiments/${lab.id}?tab=models`)
+  const list = page.getByRole('table', { name: 'Logged models' }).locator('tr[data-row]')
+  await comes(() => list.count(), 2)
+  for (const key of ['j', 'x', 'j', 'x']) await page.keyboard.press(key)
+  await page.getByRole('toolbar', { name: 'Selected models' }).getByText('2 models').waitFor()
+  assert.deepEqual(await accessibility(page), [])
+  await page.keyboard.press('Delete')
+  await page.getByText('No model was logged').waitFor()
+  assert.deepEqual(await gone(), made.toSorted())
+  await page.getByRole('button', { name: /^Undo/ }).click()
+  await comes(() => list.count(), 2)
+  assert.deepEqual(await gone(), [])
+  await open(page, `/runs/${lab.runs[0].id}`)
+  await page.getByRole('button', { name: 'Delete the logged model first' }).click()
+  await page.getByText('Deleted the logged model first').waitFor()
+  await comes(gone, [made[0]])
+  await page.keyboard.press('z')
+  await comes(gone, [])
+}))
+
+test('trash: a workspace has its own, and the others are out of its reach', within(async (page, api) => {
+  await api.post('/api/v1/workspaces', { name: 'e2e-team' })
+  const inTeam = { 'X-MLFLOW-WORKSPACE': 'e2e-team' }
+  const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: 'e2e-team-runs' }, inTeam)
+  const { run: theirs } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: 'e2e-team-run', start_time: Date.now() }, inTeam)
+  await api.post('/api/2.0/mlflow/runs/delete', { run_id: theirs.info.run_id }, inTeam)
+  const lab = await experiment(api, 'e2e-trash-apart', 1)
+  await api.post('/api/v1/runs/delete', { run_ids: [lab.runs[0].id] })
+  await open(page, '/trash')
+  const row = (name) => page.getByRole('table', { name: 'Things in the trash' }).locator('tr[data-row]').filter({ hasText: name })
+  await row('e2e-team-run').waitFor()
+  await row(lab.runs[0].name).waitFor()
+  await page.getByRole('combobox', { name: 'Workspace' }).selectOption('e2e-team')
+  await page.waitForURL(/workspace=e2e-team/)
+  await row(lab.runs[0].name).waitFor({ state: 'detached' })
+  await page.reload()
+  await row('e2e-team-run').waitFor()
+  assert.equal(await row(lab.runs[0].name).count(), 0)
+  await assert.rejects(api.post('/api/v1/trash/restore', { ids: [`run:${lab.runs[0].id}`], workspace: 'e2e-team' }), /404/)
+  await row('e2e-team-run').getByRole('button', { name: 'Restore e2e-team-run' }).click()
+  await page.getByText('No run is in the trash').or(page.getByText('The trash is empty')).first().waitFor()
+  assert.equal((await api.get(`/api/v1/runs/${theirs.info.run_id}`)).lifecycle, 'active')
+}))

@@ -76,7 +76,7 @@ test('alerts: one is opened, acknowledged and resolved by keyboard and button, a
       const found = items.find((a) => a.state === 'open')
       assert.ok(found, 'a failed pipeline run opens an alert')
       return found
-    }, 20)
+    }, 90)
   }
   await open(page, `/alerts?alert=${alert.id}`)
   const drawer = page.getByRole('complementary', { name: 'Alert' })

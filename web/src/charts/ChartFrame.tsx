@@ -26,8 +26,8 @@ export function ChartFrame({ title, unit, big, right, legend, height, header, ro
   const file = title.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'chart'
   return (
     <figure className="group relative min-w-0">
-      <figcaption className="ctitle">
-        <span className={`whitespace-nowrap ${big ? 'text-base font-semibold' : ''}`}>{title}</span> {unit && <small className={`clip ${big ? '!text-sm' : ''}`} title={unit}>{unit}</small>}
+      <figcaption className={`ctitle ${big ? 'big' : ''}`}>
+        <span className={`clip min-w-0 ${big ? 'text-base font-semibold' : ''}`} title={title}>{title}</span> {unit && <small className={`clip shrink-[50] ${big ? '!text-sm' : ''}`} title={unit}>{unit}</small>}
         {legend}
         <span className="r flex items-center gap-2 flex-none">
           {right}

@@ -29,8 +29,10 @@ const shade = (t: number) => `color-mix(in oklab, var(--cur) ${Math.round(Math.m
 export function Scatter({ title, x, y, z, rows, contour, height = 380, onOpen, right }: Props) {
   const [box, width] = useWidth<HTMLDivElement>()
   const [over, setOver] = useState<number | null>(null)
-  const ax = useMemo(() => axisOf(x, pad.left + 8, Math.max(width - pad.right - 8, pad.left + 20), Math.max(2, Math.floor(width / 130))), [x, width])
-  const ay = useMemo(() => axisOf(y, height - pad.bottom - 8, pad.top + 8, 5), [y, height])
+  // A run that has one value of the two is not drawn: it stretches no axis.
+  const both = useMemo(() => rows.map((_, i) => (x.values[i] ?? null) !== null && (y.values[i] ?? null) !== null), [rows, x, y])
+  const ax = useMemo(() => axisOf(x, pad.left + 8, Math.max(width - pad.right - 8, pad.left + 20), Math.max(2, Math.floor(width / 130)), both), [x, width, both])
+  const ay = useMemo(() => axisOf(y, height - pad.bottom - 8, pad.top + 8, 5, both), [y, height, both])
   const points = useMemo(() => rows.flatMap((r, i) => {
     const [a, b, c] = [x.values[i] ?? null, y.values[i] ?? null, z?.values[i] ?? null]
     return a === null || b === null ? [] : [{ i, r, px: ax.at(a), py: ay.at(b), z: typeof c === 'number' ? c : null }]

@@ -219,7 +219,7 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
         values: (_u, splits) => splits.map((v) => xTick(v, latest.current, splits)),
       },
       {
-        size: 40, gap: 6, stroke: dim, font, grid: { stroke: color('var(--grid)'), width: 1 }, ticks: { show: false },
+        size: (_u, values) => labelRoom(values), gap: 6, stroke: dim, font, grid: { stroke: color('var(--grid)'), width: 1 }, ticks: { show: false },
         ...(now.log ? {} : { splits: (u: uPlot) => ticks(u.scales.y?.min ?? 0, u.scales.y?.max ?? 1, now.height < 100 ? 3 : 4) }),
         values: (_u, splits) => splits.map((v) => (v === null ? '' : (latest.current.tick ?? num)(v))),
       },
@@ -273,6 +273,12 @@ function lonePoints(u: uPlot, i: number): number[] | null {
 }
 
 /** The dot of a series under the crosshair; context lines have none. */
+/** The room of the labels left of a plot: 40 px, and more where a number has many digits. */
+export function labelRoom(values: readonly string[] | null): number {
+  const longest = Math.max(0, ...(values ?? []).map((v) => v.length))
+  return Math.max(40, Math.ceil(longest * 6.4) + 12)
+}
+
 function cursorDot(u: uPlot, i: number, quiet: boolean, edge: string): HTMLElement {
   const dot = document.createElement('div')
   const size = quiet ? 0 : 7

@@ -70,8 +70,33 @@ export function tell(e: Event): Told {
     case 'lifecycle.rollout.halted': return endpoint(`rollout of ${version} halted${why}`)
     case 'lifecycle.retraining.started': return endpoint('retraining started')
     case 'lifecycle.retraining.ended': return endpoint(`retraining ended, ${words(v('outcome'))}`)
-    default: return at(e.resource?.kind ?? '', e.resource?.id ?? '', e.resource?.id ?? '', words(e.type.split('.').slice(1).join(' ')))
+    case 'tracking.run.deleted':
+    case 'tracking.run.restored': return at('run', v('run_id'), `run ${shortId(v('run_id'))}`, trashed(e.type))
+    case 'tracking.run.purged': return { subject: `run ${shortId(v('run_id'))}`, what: trashed(e.type) }
+    case 'tracking.model.deleted':
+    case 'tracking.model.restored': return { ...at('run', v('run_id'), v('name') || 'a model', `logged by a run, ${trashed(e.type)}`) }
+    case 'tracking.experiment.deleted':
+    case 'tracking.experiment.restored': return at('experiment', v('experiment_id'), `experiment ${v('experiment_id')}`, trashed(e.type))
+    case 'tracking.experiment.purged': return { subject: `experiment ${v('experiment_id')}`, what: trashed(e.type) }
+    case 'registry.model.deleted':
+    case 'registry.model.purged': return { subject: v('model') || (e.resource?.id ?? ''), what: trashed(e.type), to: href.trash() }
+    case 'registry.model.restored': return at('model', v('model'), v('model'), trashed(e.type))
+    case 'registry.version.deleted':
+    case 'registry.version.purged': return { ...at('model', v('model'), `${v('model')} ${version}`, trashed(e.type)) }
+    case 'registry.version.restored': return at('version', `${v('model')}/${v('version')}`, `${v('model')} ${version}`, trashed(e.type))
+    default: return at(e.resource?.kind ?? '', e.resource?.id ?? '', short(e.resource), words(e.type.split('.').slice(1).join(' ')))
   }
+}
+
+function trashed(type: string): string {
+  if (type.endsWith('.deleted')) return 'moved to the trash'
+  return type.endsWith('.restored') ? 'brought back' : 'removed for good'
+}
+
+/** Ids that people do not choose are told by their end. */
+function short(resource: Event['resource']): string {
+  const id = resource?.id ?? ''
+  return /^(m-)?[0-9a-f]{32}$|^[0-9a-f]{8}-/.test(id) ? `${words(resource?.kind ?? '')} ${shortId(id.replace(/^m-/, ''))}` : id
 }
 
 /** "name, description" of what an event lists. */

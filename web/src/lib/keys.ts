@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react'
+import { useLayoutEffect, useRef } from 'react'
 import { createStore } from './store'
 
 /** One key ("j", "/", "?", "Escape", "mod+k") or two in a row ("g h"). */
@@ -21,7 +21,7 @@ interface Scope {
 /** What is bound now, innermost scope last; the help lists it. */
 export const scopes = createStore<Scope[]>([])
 
-const pairWindow = 900
+const pairWindow = 1500
 
 /** Whether a key press belongs to a field, a menu or a dialog rather than to the page. */
 export function typing(target: EventTarget | null): boolean {
@@ -64,14 +64,14 @@ export function dispatchKey(event: KeyboardEvent): boolean {
   return false
 }
 
-/** Binds keys while the component is mounted. */
+/** Binds keys while the component is mounted: from the moment it can be seen, so that no key pressed at what is there is lost. */
 export function useKeys(bindings: Binding[], active = true): void {
   const latest = useRef(bindings)
-  useEffect(() => {
+  useLayoutEffect(() => {
     latest.current = bindings
   })
   const shape = bindings.map((b) => `${b.keys}\t${b.label}`).join('\n')
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!active) return
     const scope: Scope = {
       bindings: latest.current.map((b, i) => ({ ...b, run: (event) => latest.current[i]?.run(event) })),

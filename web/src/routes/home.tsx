@@ -109,11 +109,12 @@ function Verdict({ items, stats, need }: { items: readonly Endpoint[]; stats: Re
 /** The way of a first model, each step ticked when it is done. */
 function StartHere({ runs }: { runs: boolean }) {
   const models = useQuery(q.models()).data?.items ?? []
-  const name = models[0]?.name ?? 'my-model'
-  const champion = models[0]?.aliases.champion ? '@champion' : `/${models[0]?.latest_version ?? '1'}`
+  const first = models.find((m) => m.aliases.champion) ?? models.find((m) => m.latest_version)
+  const name = first?.name ?? 'my-model'
+  const champion = first?.aliases.champion ? '@champion' : `/${first?.latest_version ?? '1'}`
   const steps: { done: boolean; title: string; text: ReactNode; command: string }[] = [
     { done: runs, title: 'Point your MLflow code here', text: 'Nothing in it changes; its runs appear by themselves.', command: cli.mlflow() },
-    { done: models.length > 0, title: 'Register the model it logs', text: <>With a signature and an input example, so that inputs are checked when it serves.</>, command: `mlflow.sklearn.log_model(model, name="model", registered_model_name="${name}", input_example=X[:1])` },
+    { done: first !== undefined, title: 'Register the model it logs', text: <>With a signature and an input example, so that inputs are checked when it serves.</>, command: `mlflow.sklearn.log_model(model, name="model", registered_model_name="${name}", input_example=X[:1])` },
     { done: false, title: 'Serve it', text: 'It answers within seconds, recorded and watched from the first request.', command: cli.deploy(`models:/${name}${champion}`, name) },
     { done: false, title: 'Say what really happened', text: 'Labels by prediction id or by your own key show how far off it is, even when they come days later.', command: `curl -s ${location.origin}/endpoints/${name}/feedback -d '{"key": "order-17", "label": 42}'` },
   ]

@@ -218,7 +218,7 @@ function Signature({ v }: { v: Version }) {
       {inputs.length === 0 ? <p className="px-3.5 py-2.5 text-2 text-sm">It was logged without a signature, so inputs are not checked. Log it with an input example to have one.</p> : (
         <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-3 gap-y-0.5 text-sm px-3.5 pt-2 pb-2.5">
           {shown.map((c, i) => <div key={c.name ?? i} className="contents"><span className="mono clip" title={c.name}>{c.name ?? `tensor [${c.shape?.join(', ') ?? ''}]`}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
-          {inputs.length > shown.length && <button type="button" className="link text-left" onClick={() => setAll(true)}>{inputs.length - shown.length} more inputs</button>}
+          {inputs.length > shown.length && <button type="button" className="link text-left col-span-2" onClick={() => setAll(true)}>{inputs.length - shown.length} more inputs</button>}
           {outputs.map((c, i) => <div key={i} className="contents"><span className={`mono strong ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>→ {c.name || 'prediction'}</span><span className={`mono text-3 ${i === 0 ? 'border-t border-border pt-1.5 mt-1' : ''}`}>{c.type}</span></div>)}
         </div>
       )}

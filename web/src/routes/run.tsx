@@ -1,7 +1,8 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { Boxes, GitBranch } from 'lucide-react'
+import { Boxes, GitBranch, Trash2 } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
+import { discardModels } from '@/features/experiment/ModelsTab'
 import { childQuery, Children } from '@/features/run/Children'
 import { epochKey } from '@/charts/curve'
 import { CurveControls, curveSearch, curveView } from '@/features/run/MetricChart'
@@ -34,6 +35,7 @@ import { KeyValues, Panel } from '@/ui/Panel'
 import { Pill, Tag } from '@/ui/Status'
 import { Time, Took } from '@/ui/Time'
 import { toast } from '@/ui/toasts'
+import { useDiscard } from '@/ui/useDiscard'
 
 const route = getRouteApi('/runs/$id')
 
@@ -91,6 +93,7 @@ function Aside({ run: r }: { run: Run }) {
   const params = Object.entries(r.params)
   const shown = [...params].sort(([, a], [, b]) => Number(Number.isFinite(Number(b))) - Number(Number.isFinite(Number(a)))).slice(0, 12)
   const versions = useQuery(q.models()).data?.items ?? []
+  const discard = useDiscard()
   return (
     <div className="grid gap-3.5 min-w-0">
       <Panel title="Note"><div className="px-3.5 py-2.5"><NoteText run={r} /></div></Panel>
@@ -98,7 +101,7 @@ function Aside({ run: r }: { run: Run }) {
         ...(r.inputs ?? []).map((i): [string, ReactNode] => { const d = datasetOf(i.source); return [i.context || 'Data', d ? <Go key={i.digest} className="link" to={href.dataset(d.name, d.version)}>{d.name} v{d.version}</Go> : i.name] }),
         ['Source', r.source], ['Commit', r.commit ? <Id key="c" id={r.commit} /> : ''], ['Author', r.user], ['Run', <Id key="i" id={r.id} />], ['Part of', r.parent_id ? <Go key="p" className="link" to={href.run(r.parent_id)}>{shortId(r.parent_id)}</Go> : ''],
       ]} /></div></Panel>
-      {(r.models?.length ?? 0) > 0 && <Panel title="Models it logged"><div className="px-3.5 py-2 text-sm">{r.models!.map((m) => <div key={m.model_id} className="flex justify-between gap-2 py-0.5"><b className="clip">{m.name}</b><Id id={m.model_id} length={12} /></div>)}{versions.length === 0 && <p className="text-3">None is registered yet.</p>}</div></Panel>}
+      {(r.models?.length ?? 0) > 0 && <Panel title="Models it logged"><div className="px-3.5 py-2 text-sm">{r.models!.map((m) => <div key={m.model_id} className="flex justify-between gap-2 py-0.5"><b className="clip">{m.name}</b><span className="flex items-center gap-1"><Id id={m.model_id} length={12} /><button type="button" className="btn ghost icon s" aria-label={`Delete the logged model ${m.name}`} title="Delete" onClick={() => void discard({ what: `the logged model ${m.name}`, ...discardModels([m.model_id]) })}><Trash2 size={12} /></button></span></div>)}{versions.length === 0 && <p className="text-3">None is registered yet.</p>}</div></Panel>}
       {params.length > 0 && <Panel title="Parameters" right={params.length > shown.length ? `${shown.length} of ${params.length}` : params.length}><div className="px-3.5 py-2.5"><dl className="kv mono">{shown.map(([k, v]) => <div key={k} className="contents"><dt>{k}</dt><dd className="text-right clip" title={v}>{v}</dd></div>)}</dl></div></Panel>}
     </div>
   )

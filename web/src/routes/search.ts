@@ -35,6 +35,6 @@ export const pipelineRunSearch = (raw: RawSearch) => tidy({ step: text(raw, 'ste
 export const alertsSearch = (raw: RawSearch) => tidy({ state: oneOf(raw, 'state', ['resolved', 'all']), alert: text(raw, 'alert'), tab: oneOf(raw, 'tab', ['webhooks']) })
 export const lineageSearch = (raw: RawSearch) => tidy({ node: text(raw, 'node'), depth: whole(raw, 'depth', 1, 10), at: text(raw, 'at') })
 export const jobsSearch = (raw: RawSearch) => tidy({ state: text(raw, 'state'), job: text(raw, 'job') })
-export const trashSearch = (raw: RawSearch) => tidy({ kind: text(raw, 'kind') })
+export const trashSearch = (raw: RawSearch) => tidy({ kind: text(raw, 'kind'), workspace: text(raw, 'workspace') })
 export const auditSearch = (raw: RawSearch) => tidy({ type: text(raw, 'type'), kind: text(raw, 'kind'), id: text(raw, 'id'), event: text(raw, 'event') })
 export const listSearch = (raw: RawSearch) => tidy({ find: text(raw, 'find'), sort: text(raw, 'sort') })

@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { RotateCcw, X } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
@@ -6,6 +6,7 @@ import { kindCounts, kindOf, pageInTrash } from '@/features/trash/kinds'
 import { PurgeDialog } from '@/features/trash/PurgeDialog'
 import { Sweep } from '@/features/trash/Sweep'
 import { who } from '@/lib/actor'
+import { http } from '@/lib/api/http'
 import { mostIds, renewAll, trash, trashQuery, type TrashItem, type TrashPage as TrashList } from '@/lib/api/trash'
 import { bytes, count, plural } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
@@ -19,12 +20,14 @@ import { Time } from '@/ui/Time'
 import { toast } from '@/ui/toasts'
 
 const route = getRouteApi('/trash')
+const workspacesQuery = { queryKey: ['workspaces'], queryFn: ({ signal }: { signal: AbortSignal }) => http.get<{ items: { name: string }[] }>('/api/v1/workspaces', { signal }) }
 
 export function TrashPage(): ReactNode {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const client = useQueryClient()
-  const pages = useInfiniteQuery(trashQuery(search.kind))
+  const pages = useInfiniteQuery(trashQuery(search.kind, search.workspace))
+  const workspaces = useQuery(workspacesQuery).data?.items ?? []
   const list = useMemo(() => pages.data?.pages.flatMap((p) => p.items) ?? [], [pages.data])
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
   const [purging, setPurging] = useState<readonly string[] | 'some' | undefined>()
@@ -37,7 +40,7 @@ export function TrashPage(): ReactNode {
     setBusy(true)
     setFailed(undefined)
     try {
-      await trash.restore(ids)
+      await trash.restore(ids, search.workspace)
       const one = ids.length === 1 ? list.find((i) => i.id === ids[0]) : undefined
       const to = one && pageInTrash(one.id)
       toast({ kind: 'ok', text: `Restored ${one ? one.name || kindOf(one.kind).one : plural(ids.length, 'thing')}`, ...(to ? { link: { label: 'Open', to } } : {}) })
@@ -54,17 +57,23 @@ export function TrashPage(): ReactNode {
     { keys: 'Delete', label: 'Remove the selected things for good', run: () => setPurging(chosen) },
     { keys: 'Escape', label: 'Clear the selection', run: () => setSelected(new Set()) },
   ], chosen.length > 0)
-  const columns = useColumns((id) => void restore([id]), busy)
+  const apart = workspaces.length > 1
+  const columns = useColumns((id) => void restore([id]), busy, apart && search.workspace === undefined)
   const first = pages.data?.pages[0]
   if (!first) return <Page title="Trash">{pages.error ? <ErrorPanel error={pages.error} title="Can't read the trash" onRetry={() => void pages.refetch()} /> : <Skeleton rows={6} />}</Page>
   const total = first.kinds.reduce((n, k) => n + k.count, 0)
-  const set = (kind: string | undefined) => { setSelected(new Set()); void navigate({ search: { kind }, replace: true }) }
+  const set = (kind: string | undefined) => { setSelected(new Set()); void navigate({ search: (s) => ({ ...s, kind }), replace: true }) }
   return (
     <Page title="Trash" verdict={<Verdict list={first} total={total} />}
       actions={total > 0 ? <button type="button" className="btn dgr" onClick={() => setPurging('some')}>Purge…</button> : undefined}>
       <div className="grid gap-3.5">
         {failed !== undefined && <section className="panel px-3.5 py-3 flex gap-2 items-start"><div className="flex-1 min-w-0"><ErrorBox error={failed} title="Not restored" /></div><button type="button" className="btn ghost icon s" aria-label="Close" onClick={() => setFailed(undefined)}><X size={14} /></button></section>}
-        {total > 0 && <Kinds list={first} total={total} kind={search.kind} onKind={set} />}
+        {(total > 0 || apart) && (
+          <div className="flex flex-wrap gap-2 items-center justify-between">
+            {total > 0 ? <Kinds list={first} total={total} kind={search.kind} onKind={set} /> : <span />}
+            {apart && <label className="flex items-center gap-2 text-sm text-2">Workspace<select className="inp !w-auto" value={search.workspace ?? ''} onChange={(e) => { setSelected(new Set()); void navigate({ search: (s) => ({ ...s, workspace: e.target.value || undefined }), replace: true }) }}><option value="">all</option>{workspaces.map((w) => <option key={w.name} value={w.name}>{w.name}</option>)}</select></label>}
+          </div>
+        )}
         <section className="panel">
           {pages.error && <div className="px-3.5 py-2"><ErrorBox error={pages.error} title="Can't renew the trash" onRetry={() => void pages.refetch()} /></div>}
           {list.length === 0 ? <Nothing kind={total > 0 ? search.kind : undefined} days={first.undo_days} onAll={() => set(undefined)} />
@@ -82,7 +91,7 @@ export function TrashPage(): ReactNode {
           <button type="button" className="btn s ghost icon" aria-label="Clear the selection" onClick={() => setSelected(new Set())}><X size={14} /></button>
         </div>
       )}
-      {purging && <PurgeDialog ids={purging === 'some' ? undefined : purging} kinds={first.kinds} kind={search.kind} undoDays={first.undo_days} onClose={() => setPurging(undefined)} onDone={() => { setPurging(undefined); setSelected(new Set()) }} />}
+      {purging && <PurgeDialog ids={purging === 'some' ? undefined : purging} kinds={first.kinds} kind={search.kind} workspace={search.workspace} undoDays={first.undo_days} onClose={() => setPurging(undefined)} onDone={() => { setPurging(undefined); setSelected(new Set()) }} />}
     </Page>
   )
 }
@@ -107,16 +116,17 @@ function Nothing({ kind, days, onAll }: { kind: string | undefined; days: number
   return <Empty title="The trash is empty" command="modelyard trash list">What you delete waits here{days > 0 ? ` ${plural(days, 'day')}` : ' until somebody purges it'}, with who deleted it and how much it holds, and can be brought back.</Empty>
 }
 
-function useColumns(restore: (id: string) => void, busy: boolean): Column<TrashItem>[] {
+function useColumns(restore: (id: string) => void, busy: boolean, apart: boolean): Column<TrashItem>[] {
   return useMemo(() => [
     { id: 'name', header: 'Name', cell: (i) => <Name item={i} /> },
     { id: 'kind', header: 'Kind', from: 480, cell: (i) => <span className="text-2">{kindOf(i.kind).one}{i.holds ? <span className="text-3"> with {plural(i.holds, ...(kindOf(i.kind).holds ?? ['thing', 'things']))}</span> : ''}</span> },
     { id: 'parent', header: 'In', from: 900, cell: (i) => <span className="text-2 inline-block max-w-[220px] clip align-bottom" title={i.parent}>{i.parent}</span> },
-    { id: 'size', header: 'Size', num: true, from: 420, cell: (i) => (i.kind === 'trace' && !i.files ? '' : i.bytes === undefined ? <span className="text-3">not counted</span> : <span title={i.files === undefined ? undefined : plural(i.files, 'file')}>{bytes(i.bytes)}</span>) },
+    ...(apart ? [{ id: 'workspace', header: 'Workspace', from: 1000, cell: (i: TrashItem) => <span className="text-2">{i.workspace}</span> }] : []),
+    { id: 'size', header: 'Size', num: true, from: 420, cell: (i) => (i.bytes === undefined ? <span className="text-3">not counted</span> : <span title={i.files === undefined ? undefined : plural(i.files, 'file')}>{bytes(i.bytes)}</span>) },
     { id: 'deleted', header: 'Deleted', from: 560, cell: (i) => <span className="text-2"><Time at={i.deleted_at} />{i.deleted_by && <span className="text-3"> by {who(i.deleted_by).name}</span>}</span> },
     { id: 'until', header: 'Goes for good', from: 720, cell: (i) => (i.used_by && i.used_by.length > 0 ? <span className="text-3" title={`needed by ${i.used_by.join(', ')}`}>stays, it is needed</span> : i.purge_at ? <Time at={i.purge_at} /> : <span className="text-3">when purged</span>) },
     { id: 'do', num: true, header: <span className="sr-only">Restore</span>, cell: (i) => <button type="button" className="btn s" disabled={busy} aria-label={`Restore ${i.name || i.id}`} onClick={() => restore(i.id)}><RotateCcw size={12} />Restore</button> },
-  ], [restore, busy])
+  ], [restore, busy, apart])
 }
 
 function Name({ item: i }: { item: TrashItem }) {

@@ -1,10 +1,14 @@
 import { useQuery } from '@tanstack/react-query'
+import { Trash2, X } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
+import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
+import { trash } from '@/lib/api/trash'
 import type { LoggedModel } from '@/lib/api/types'
-import { decimals, fixed, shortId } from '@/lib/format'
+import { decimals, fixed, plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useBetter } from '@/lib/better'
+import { useKeys } from '@/lib/keys'
 import { mainMetric, type Better } from '@/lib/metrics'
 import { look } from '@/lib/states'
 import type { Sort } from '@/lib/url'
@@ -15,6 +19,7 @@ import { ErrorPanel } from '@/ui/ErrorBox'
 import { Go } from '@/ui/Go'
 import { Status } from '@/ui/Status'
 import { Time } from '@/ui/Time'
+import { useDiscard } from '@/ui/useDiscard'
 
 const mostMetrics = 6
 
@@ -24,20 +29,48 @@ export function ModelsTab({ experiment }: { experiment: string }): ReactNode {
   const items = models.data?.items
   const [sort, setSort] = useState<Sort | undefined>()
   const better = useBetter()
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
+  const discard = useDiscard()
+  const chosen = (items ?? []).filter((m) => selected.has(m.id))
+  const remove = (models: readonly LoggedModel[]) => void discard({ what: models.length === 1 ? `the logged model ${models[0]!.name}` : plural(models.length, 'logged model'), ...discardModels(models.map((m) => m.id)) }).then((went) => went && setSelected(new Set()))
+  useKeys([
+    { keys: 'Delete', label: 'Delete the selected models', run: () => remove(chosen) },
+    { keys: 'Escape', label: 'Clear the selection', run: () => setSelected(new Set()) },
+  ], chosen.length > 0)
   const columns = useMemo(() => modelColumns(items ?? [], better), [items, better])
   if (models.error) return <ErrorPanel error={models.error} title="Can't read the models" onRetry={() => void models.refetch()} />
   if (!items) return <Skeleton rows={6} />
   if (items.length === 0) return <section className="panel"><Empty title="No model was logged" command='mlflow.sklearn.log_model(model, name="model")'>A model that a run logs is listed here with its metrics, and can be registered from the page of its run.</Empty></section>
-  return <section className="panel"><DataTable label="Logged models" columns={columns} rows={items} rowKey={(m) => m.id} sort={sort} onSort={setSort} /></section>
+  return (
+    <>
+      <section className="panel"><DataTable label="Logged models" columns={columns} rows={items} rowKey={(m) => m.id} rowName={(m) => `${m.name}, ${m.id}`} sort={sort} onSort={setSort} selected={selected} onSelect={setSelected} /></section>
+      {chosen.length > 0 && (
+        <>
+          <div className="h-12" />
+          <div className="float" role="toolbar" aria-label="Selected models">
+            <b>{plural(chosen.length, 'model')}</b><span className="text-3 text-sm mr-2">selected</span>
+            <button type="button" className="btn s" onClick={() => remove(chosen)}><Trash2 size={12} />Delete</button>
+            <button type="button" className="btn s ghost icon" aria-label="Clear the selection" onClick={() => setSelected(new Set())}><X size={14} /></button>
+          </div>
+        </>
+      )}
+    </>
+  )
 }
 
+/** Logged models go to the trash one by one, and come back together. */
+export const discardModels = (ids: readonly string[]) => ({
+  remove: () => Promise.all(ids.map((id) => http.delete(`/api/v1/logged-models/${encodeURIComponent(id)}`))),
+  restore: () => trash.restore(ids.map((id) => `logged_model:${id}`)),
+})
+
 function modelColumns(items: readonly LoggedModel[], better: Better): Column<LoggedModel>[] {
-  const keys = [...new Set(items.flatMap((m) => Object.keys(m.metrics)))]
+  const keys = [...new Set(items.flatMap((m) => Object.keys(m.metrics)))].filter((k) => !k.startsWith('system/'))
   const main = mainMetric(keys, better)
   const shown = [...(main ? [main] : []), ...keys.filter((k) => k !== main)].slice(0, mostMetrics)
   return [
     { id: 'name', header: 'Model', value: (m) => m.name, cell: (m) => <span className="st"><Status kind={look(m.status).kind} /><b>{m.name}</b></span> },
-    { id: 'type', header: 'Kind', value: (m) => m.type, cell: (m) => <span className="text-2 text-sm">{m.type}</span> },
+    ...(items.some((m) => m.type) ? [{ id: 'type', header: 'Kind', from: 640, value: (m: LoggedModel) => m.type, cell: (m: LoggedModel) => <span className="text-2 text-sm">{m.type}</span> }] : []),
     { id: 'id', header: 'Id', cell: (m) => <span className="inline-flex items-center gap-1"><span className="mono text-2" title={m.id}>{shortId(m.id, 12)}</span><CopyButton text={`models:/${m.id}`} label="Copy the model's address" /></span> },
     { id: 'run', header: 'Run', cell: (m) => (m.run_id ? <Go className="link" to={href.run(m.run_id)}>{shortId(m.run_id)}</Go> : '') },
     { id: 'created', header: 'Logged', value: (m) => m.created_at, cell: (m) => <span className="text-2 text-sm"><Time at={m.created_at} /></span> },

@@ -9,8 +9,8 @@ export function deletions(name: string, version: string | undefined, noun: 'mode
   return [
     ...(version === undefined ? [] : [{
       label: `Delete v${version}`, what: `${name} v${version}`, away: page(name), back: page(name, version),
-      remove: () => http.delete(`${path}/versions/${encodeURIComponent(version)}`), restore: () => trash.restoreLast('model_version', `${name} version ${version}`),
+      remove: () => http.delete(`${path}/versions/${encodeURIComponent(version)}`), restore: () => trash.restoreLast(`${noun}_version`, `${name} version ${version}`),
     }]),
-    { label: `Delete the ${noun}`, what: name, away: noun === 'prompt' ? href.prompts : href.models, back: page(name), remove: () => http.delete(path), restore: () => trash.restoreLast('model', name) },
+    { label: `Delete the ${noun}`, what: name, away: noun === 'prompt' ? href.prompts : href.models, back: page(name), remove: () => http.delete(path), restore: () => trash.restoreLast(noun, name) },
   ]
 }

@@ -37,7 +37,7 @@ function page(body: Record<string, unknown>, index: number) {
   return queryOptions({
     queryKey: ['runs', 'table', body, index], gcTime: 60_000,
     queryFn: ({ signal }) => post<RunSearch>('/runs/search', { ...body, page_size: pageSize, offset: index * pageSize, count_total: true }, signal),
-    refetchInterval: (query: { state: { data?: RunSearch | undefined } }) => (query.state.data?.items.some((r) => r.status === 'RUNNING') ? 4_000 : false),
+    refetchInterval: (query: { state: { data?: RunSearch | undefined } }) => (query.state.data?.items.some((r) => r.status === 'RUNNING') ? 2_000 : false),
   })
 }
 

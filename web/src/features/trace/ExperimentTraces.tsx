@@ -114,15 +114,15 @@ function useColumns(traces: readonly Trace[]): Column<Trace>[] {
     const longest = Math.max(0.001, ...traces.map((t) => t.duration_ms ?? 0))
     const some = (has: (t: Trace) => boolean) => traces.some(has)
     const all: (Column<Trace> | false)[] = [
-      { id: 'name', header: 'Trace', width: 190, value: (t) => t.name, cell: (t) => <><span className="st max-w-full" title={stateOf(t.state).word}><Shape kind={stateOf(t.state).kind} /><Go to={href.trace(t.id)} className="clip hover:underline">{t.name || t.id}</Go></span><span className="hidden @max-[520px]:block clip text-3 text-xs pb-1">{plain(t.request_preview)}</span></> },
+      { id: 'name', header: 'Trace', width: 150, value: (t) => t.name, cell: (t) => <><span className="st max-w-full" title={stateOf(t.state).word}><Shape kind={stateOf(t.state).kind} /><Go to={href.trace(t.id)} className="clip hover:underline">{t.name || t.id}</Go></span><span className="hidden @max-[520px]:block clip text-3 text-xs pb-1">{plain(t.request_preview)}</span></> },
       { id: 'request', header: 'Request', from: 520, cell: (t) => <span className="text-2" title={t.request_preview}>{plain(t.request_preview)}</span> },
       { id: 'response', header: 'Response', from: 900, cell: (t) => <span className="text-2" title={t.response_preview}>{plain(t.response_preview)}</span> },
-      { id: 'started', header: 'Started', width: 96, from: 440, value: (t) => t.start_time, cell: (t) => <span className="text-2 text-sm"><Time at={t.start_time} /></span> },
+      { id: 'started', header: 'Started', width: 88, from: 440, value: (t) => t.start_time, cell: (t) => <span className="text-2 text-sm"><Time at={t.start_time} /></span> },
       { id: 'took', header: 'Took', num: true, width: 96, value: (t) => t.duration_ms, cell: (t) => t.duration_ms === undefined ? <span className="text-info text-sm">running</span>
         : <span className="relative inline-block min-w-16 text-right">{ms(t.duration_ms)}<i className="absolute left-0 -bottom-0.5 h-0.5 rounded-[1px] opacity-50" style={{ width: `${(t.duration_ms / longest) * 100}%`, background: t.state === 'ERROR' ? 'var(--bad-fill)' : 'var(--c1)' }} /></span> },
       some((t) => t.tokens !== undefined) && { id: 'tokens', header: 'Tokens', num: true, width: 80, from: 560, cell: (t) => <span title={t.tokens && `${count(t.tokens.input_tokens)} in, ${count(t.tokens.output_tokens)} out`}>{count(t.tokens?.total_tokens)}</span> },
       { id: 'spans', header: 'Spans', num: true, width: 64, from: 1000, cell: (t) => count(t.span_count) },
-      some((t) => t.assessments.length > 0) && { id: 'said', header: 'Assessments', width: 200, from: 800, cell: (t) => <Said trace={t} /> },
+      some((t) => t.assessments.length > 0) && { id: 'said', header: 'Assessments', width: 160, from: 800, cell: (t) => <Said trace={t} /> },
       some((t) => t.run_id !== undefined) && { id: 'run', header: 'Run', width: 90, from: 1100, cell: (t) => t.run_id ? <Go className="link mono" to={href.run(t.run_id)}>{t.run_id.slice(0, 8)}</Go> : '' },
     ]
     return all.filter((c): c is Column<Trace> => c !== false)

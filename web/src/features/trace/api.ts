@@ -100,12 +100,15 @@ export const threeLines = (experiment: string) => `import mlflow; mlflow.set_tra
 mlflow.set_experiment(experiment_id="${experiment}")
 mlflow.openai.autolog()  # or put @mlflow.trace before a function`
 
-/** A preview as people read it: of inputs or outputs with one text in them, that text. */
+/** A preview as people read it: of a text the text, of inputs or outputs with one text in them that text, else "name: value". */
 export function plain(preview: string): string {
-  if (!/^\{"[^"]{1,60}":\s?"/.test(preview)) return preview
+  if (!/^(\{"[^"]{1,60}":|")/.test(preview)) return preview
   try {
-    const [only, ...more] = Object.values(JSON.parse(preview) as Record<string, unknown>)
-    return typeof only === 'string' && more.length === 0 ? only : preview
+    const value: unknown = JSON.parse(preview)
+    if (typeof value === 'string') return value
+    const parts = Object.entries(value as Record<string, unknown>)
+    const flat = (v: unknown) => (typeof v === 'string' ? v : JSON.stringify(v))
+    return parts.length === 1 && typeof parts[0]![1] === 'string' ? parts[0]![1] : parts.map(([k, v]) => `${k}: ${flat(v)}`).join(', ')
   } catch {
     return preview
   }

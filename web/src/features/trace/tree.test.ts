@@ -41,6 +41,9 @@ describe('times', () => {
 describe('previews', () => {
   it('of one text are that text, all others stay', () => {
     expect(plain('{"question":"Why?"}')).toBe('Why?')
-    for (const same of ['', 'Why?', '{"a":"x","b":"y"}', '{"a":1}', '{"a":"cut of', '["a"]', '{"a":{"b":"c"}}']) expect(plain(same)).toBe(same)
+    expect(plain('"Because."')).toBe('Because.')
+    expect(plain('{"a":"x","b":2}')).toBe('a: x, b: 2')
+    expect(plain('{"a":{"b":"c"}}')).toBe('a: {"b":"c"}')
+    for (const same of ['', 'Why?', '{"a":"cut of', '"cut of', '["a"]']) expect(plain(same)).toBe(same)
   })
 })

@@ -16,6 +16,8 @@ interface Props {
   ids?: readonly string[] | undefined
   kinds: TrashPage['kinds']
   kind: string | undefined
+  /** Only what is in this one. */
+  workspace?: string | undefined
   undoDays: number
   onClose: () => void
   onDone: () => void
@@ -24,14 +26,14 @@ interface Props {
 const word = 'purge'
 
 /** Shows what would go before anything goes. A purge by age, which may take much, asks for a word as well. */
-export function PurgeDialog({ ids, kinds, kind, undoDays, onClose, onDone }: Props): ReactNode {
+export function PurgeDialog({ ids, kinds, kind, workspace, undoDays, onClose, onDone }: Props): ReactNode {
   const client = useQueryClient()
   const [age, setAge] = useState(undoDays > 0 ? `${undoDays}d` : '0s')
   const [only, setOnly] = useState(kind ?? '')
   const [typed, setTyped] = useState('')
   const [gone, setGone] = useState<number | undefined>()
   const [error, setError] = useState<unknown>()
-  const choice: PurgeChoice = ids ? { ids } : { older_than: age, ...(only ? { kinds: [only] } : {}) }
+  const choice: PurgeChoice = { ...(ids ? { ids } : { older_than: age, ...(only ? { kinds: [only] } : {}) }), ...(workspace ? { workspace } : {}) }
   // What is being removed is not weighed again.
   const would = useQuery({ queryKey: ['trash', 'weigh', choice], queryFn: ({ signal }) => trash.weigh(choice, signal), gcTime: 0, staleTime: Infinity, retry: false, enabled: gone === undefined })
   const busy = gone !== undefined

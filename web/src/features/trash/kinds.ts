@@ -14,6 +14,8 @@ const kinds: Record<string, Kind> = {
   logged_model: { one: 'logged model', many: 'logged models' },
   trace: { one: 'trace', many: 'traces', holds: ['span', 'spans'] },
   model: { one: 'model', many: 'models', holds: ['version', 'versions'] },
+  prompt: { one: 'prompt', many: 'prompts', holds: ['version', 'versions'] },
+  prompt_version: { one: 'prompt version', many: 'prompt versions' },
   model_version: { one: 'model version', many: 'model versions' },
   dataset: { one: 'dataset', many: 'datasets', holds: ['version', 'versions'] },
   dataset_version: { one: 'dataset version', many: 'dataset versions' },

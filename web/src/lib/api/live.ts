@@ -42,15 +42,13 @@ export function followEvents(client: QueryClient): () => void {
     for (const key of waiting) void client.invalidateQueries({ queryKey: [key] })
     waiting.clear()
   }
-  let lostOnce = false
+  let read = false
   const stop = openStream('/api/v1/events/stream', {
     onState(state) {
-      if (state === 'lost') lostOnce = true
-      // What happened while the line was down is read again.
-      if (state === 'open' && lostOnce) {
-        lostOnce = false
-        void client.invalidateQueries()
-      }
+      // What was read before the line stood, or while it was down, may be old: the stream tells only of what comes.
+      read ||= state === 'lost' || client.getQueryCache().getAll().some((q) => q.state.dataUpdatedAt > 0)
+      if (state === 'open' && read) void client.invalidateQueries()
+      if (state === 'open') read = false
       liveState.set(state)
     },
     onEvent(raw) {

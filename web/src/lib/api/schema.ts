@@ -1158,6 +1158,8 @@ export interface PurgeInBody {
   kinds?: string[]
   /** only what was deleted longer ago, such as 30d, 12h or 0s for everything; default: the undo period, or everything when ids are given */
   older_than?: string
+  /** only what is in this workspace; all of them without it */
+  workspace?: string
 }
 
 export interface PutPipelinesNameRequest {
@@ -1328,6 +1330,8 @@ export interface RegistryVersionChange {
 export interface RestoreInBody {
   /** kind:id, as the list gives them */
   ids: string[]
+  /** only what is in this workspace */
+  workspace?: string
 }
 
 export interface RetrainBodyBody {
@@ -1992,6 +1996,8 @@ export interface TrashItem {
   purge_at?: string
   /** living things that need it: a purge keeps it */
   used_by?: string[]
+  /** the one it is in; datasets are in the default one */
+  workspace: string
 }
 
 export interface TrashKept {

@@ -9,6 +9,8 @@ export interface TrashItem {
   kind: string
   name: string
   parent?: string
+  /** The one it is in. */
+  workspace?: string
   /** Things inside that go with it. */
   holds?: number
   deleted_at: string
@@ -54,18 +56,19 @@ export interface PurgeChoice {
   ids?: readonly string[]
   kinds?: readonly string[]
   older_than?: string
+  workspace?: string
 }
 
 export const mostIds = 500
 const root = '/api/v1/trash'
 
-export const trashQuery = (kind: string | undefined) => infiniteQueryOptions({
-  queryKey: ['trash', 'list', kind ?? ''], initialPageParam: '', getNextPageParam: (last: TrashPage) => last.next_page_token || undefined,
-  queryFn: ({ pageParam, signal }) => http.get<TrashPage>(root, { signal, query: { kind, page_size: 100, page_token: pageParam } }),
+export const trashQuery = (kind: string | undefined, workspace: string | undefined) => infiniteQueryOptions({
+  queryKey: ['trash', 'list', kind ?? '', workspace ?? ''], initialPageParam: '', getNextPageParam: (last: TrashPage) => last.next_page_token || undefined,
+  queryFn: ({ pageParam, signal }) => http.get<TrashPage>(root, { signal, query: { kind, workspace, page_size: 100, page_token: pageParam } }),
 })
 
 export const trash = {
-  restore: (ids: readonly string[]) => http.post<{ restored: number }>(`${root}/restore`, { body: { ids } }),
+  restore: (ids: readonly string[], workspace?: string) => http.post<{ restored: number }>(`${root}/restore`, { body: { ids, workspace } }),
   /** What would go. */
   weigh: (choice: PurgeChoice, signal?: AbortSignal) => http.post<Purged>(`${root}/purge`, { body: { ...choice, dry_run: true }, ...(signal ? { signal } : {}) }),
   /** Removes for good, in as many requests as the server wants; `told` hears of each. */

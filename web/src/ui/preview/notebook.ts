@@ -80,7 +80,7 @@ const mostRows = 200
 /** The first table of some HTML, as text: what pandas shows of a frame. Parsed apart from the page, so nothing of it runs or loads. */
 export function tableOf(html: string): TableData | undefined {
   // Handlers would not run in there, but the browser reports each as refused.
-  const quiet = html.replace(/<[^>]*>/g, (tag) => tag.replace(/\son[a-z]+\s*=/gi, ' data-off='))
+  const quiet = html.replace(/<style\b[\s\S]*?(<\/style>|$)/gi, '').replace(/<[^>]*>/g, (tag) => tag.replace(/\s(on[a-z]+|style)\s*=/gi, ' data-off='))
   const table = new DOMParser().parseFromString(quiet, 'text/html').querySelector('table')
   if (!table) return undefined
   const lines = [...table.querySelectorAll('tr')].map((tr) => [...tr.querySelectorAll('th,td')].map((c) => c.textContent?.trim() ?? ''))
