@@ -112,12 +112,21 @@ def test_registry(client):
     assert e.value.error_code == "RESOURCE_DOES_NOT_EXIST"
     v3 = client.create_model_version("house", info.model_uri)
     assert int(v3.version) == 3  # numbers are never given twice
-    for source in ("file:///etc", "/etc", "s3://b/x", "mlflow-artifacts:/../../etc"):
+    for source in ("file:///etc", "/etc", "s3://b/../x", "mlflow-artifacts:/../../etc"):
         with pytest.raises(MlflowException):
             client.create_model_version("house", source)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_model_in_an_object_store(client):
+    client.create_registered_model("elsewhere")
+    v = client.create_model_version("elsewhere", "s3://bucket/team/model", tags={"team": "a"})
+    client.set_registered_model_alias("elsewhere", "champion", v.version)
+    got = client.get_model_version_by_alias("elsewhere", "champion")
+    assert got.source == "s3://bucket/team/model" and got.status == "READY" and got.tags == {"team": "a"}
+    assert client.get_model_version_download_uri("elsewhere", v.version) == "s3://bucket/team/model"
+
+
 def test_stages(client):
     with mlflow.start_run():
         _, info = log_linear(registered_model_name="staged")

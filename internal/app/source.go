@@ -65,7 +65,7 @@ func (s *sources) resolve(ctx context.Context, uri string) (registry.Source, err
 
 func badSource(uri string) error {
 	return errs.Invalidf("app.source", "Invalid model version source: %.200q", uri).
-		WithField("source", "expected runs:/<run>/<path>, models:/<model id>, models:/<name>/<version> or mlflow-artifacts:/... of this server").
+		WithField("source", "expected runs:/<run>/<path>, models:/<model id>, models:/<name>/<version> or mlflow-artifacts:/... of this server, or from MLflow's client a folder in an object store such as s3://<bucket>/<path>").
 		WithHint("log the model to this server first, with log_model")
 }
 

@@ -256,7 +256,7 @@ func TestModelSourceAttacks(t *testing.T) {
 	do(t, s, "PUT", "/api/2.0/mlflow-artifacts/artifacts/0/"+run+"/artifacts/model/MLmodel", "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n", 200)
 	do(t, s, "POST", api+"registered-models/create", `{"name":"m"}`, 200)
 	for _, src := range []string{
-		"/etc", "etc/passwd", "file:///etc", "FILE:/etc", "file:x", "file://localhost/etc", " file:/etc", "\\\\\\\\host\\\\share", "C:/x", "://x", ":/x", "s3://b/../../", "http://h/#/../..", "https://h/x",
+		"/etc", "etc/passwd", "file:///etc", "FILE:/etc", "file:x", "file://localhost/etc", " file:/etc", "\\\\\\\\host\\\\share", "C:/x", "://x", ":/x", "s3://b/../../", "s3://", "s3://b/%2e%2e/x", "s3://b/x?versionId=1", "S3://b/x", "s3:/b/x", "gs://b//x", "s3://b\\\\x", "http://h/#/../..", "https://h/x",
 		"mlflow-artifacts:../x", "mlflow-artifacts:/../x", "mlflow-artifacts://host/0/x/artifacts/m", "mlflow-artifacts:/0/" + run + "/artifacts/../../x", "mlflow-artifacts:/0/" + run + "/artifacts/model?x",
 		"runs:/" + run + "/model/../../..", "runs:/" + run, "runs://" + run + "/model", "runs:/" + run + "/%2e%2e/x", "models:/../x", "models:/m", "dbfs:/x", "runs:/" + run + "/a;b/../c",
 	} {
@@ -264,6 +264,11 @@ func TestModelSourceAttacks(t *testing.T) {
 		if code != 400 && code != 404 {
 			t.Errorf("%s: %d %s", src, code, body)
 		}
+	}
+	do(t, s, "POST", api+"registered-models/create", `{"name":"far"}`, 200)
+	do(t, s, "POST", api+"model-versions/create", `{"name":"far","source":"s3://bucket/team/model/"}`, 200)
+	if far := do(t, s, "GET", api+"model-versions/get-download-uri?name=far&version=1", "", 200); at(t, far, "artifact_uri") != "s3://bucket/team/model/" {
+		t.Errorf("%v", far)
 	}
 	v := do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(`{"name":"m","source":"runs:/%s/model"}`, run), 200)
 	if at(t, v, "model_version", "version") != "1" || at(t, v, "model_version", "run_id") != run {

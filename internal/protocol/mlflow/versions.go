@@ -75,7 +75,7 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 		return versionReply{}, missing("source")
 	}
 	n := registry.NewVersion{Model: full(ctx, in.Name), Source: fullURI(ctx, in.Source), RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
-	if _, prompt := n.Tags[promptText]; prompt { // a prompt is text in tags, without files
+	if _, prompt := n.Tags[promptText]; prompt || registry.Elsewhere(in.Source) { // a prompt is text in tags, without files
 		n.AllowNoFiles = true
 	} else if err := e.fillSource(ctx, &n); err != nil {
 		return versionReply{}, err
