@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -294,15 +293,6 @@ func (s *Service) importedContent(ctx context.Context, n ImportedVersion) (NewVe
 	made.FilesRoot, made.FilesDir, made.Metrics = src.FilesRoot, src.FilesDir, src.Metrics
 	c, err := s.readContent(ctx, made)
 	return made, c, err
-}
-
-// foreignSource keeps an address that clients can use by themselves. A path would make them read their own disk.
-func foreignSource(source string) string {
-	scheme, _, ok := strings.Cut(source, ":/")
-	if !ok || strings.EqualFold(scheme, "file") || strings.ContainsAny(scheme, `/\`) || len(scheme) == 1 {
-		return ""
-	}
-	return source
 }
 
 func (s *Service) insertImported(ctx context.Context, tx *db.Tx, m Model, number int64, n ImportedVersion, made NewVersion, c content) error {

@@ -1,14 +1,11 @@
 package registry
 
 import (
-	"slices"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/infer"
-	"github.com/modelyard/modelyard/internal/platform/blob"
 	"github.com/modelyard/modelyard/internal/platform/errs"
 )
 
@@ -176,15 +173,4 @@ func runtimeHint(flavors map[string]map[string]any) string {
 		return infer.RuntimePython
 	}
 	return ""
-}
-
-// Elsewhere reports whether a source is a folder in an object store. Clients read such a model by themselves and this server never does, so a
-// version of it has no files here and cannot be served.
-func Elsewhere(source string) bool {
-	scheme, rest, ok := strings.Cut(source, "://")
-	if !ok || !slices.Contains([]string{"s3", "s3a", "gs", "abfs", "abfss", "wasb", "wasbs", "hdfs"}, scheme) || strings.ContainsAny(rest, "?#\\%;") {
-		return false
-	}
-	clean, err := blob.CleanPath(strings.TrimSuffix(rest, "/"))
-	return err == nil && clean != "" && clean == strings.TrimSuffix(rest, "/")
 }

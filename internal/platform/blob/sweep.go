@@ -150,27 +150,8 @@ func (f *Files) References(ctx context.Context, contents []Content) (map[Digest]
 
 // Drop forgets all names of a root inside the caller's transaction and gives what they referred to, one entry a name, for Collect.
 func (f *Files) Drop(tx *db.Tx, root string) ([]Content, error) {
-	rows, err := tx.Query("SELECT digest, size FROM file WHERE root = ?", root)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Content
-	for rows.Next() {
-		var d string
-		var c Content
-		if err := rows.Scan(&d, &c.Size); err != nil {
-			return nil, err
-		}
-		c.Digest = Digest(d)
-		out = append(out, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	_ = rows.Close()
-	_, err = tx.Exec("DELETE FROM file WHERE root = ?", root)
-	return out, err
+	dropped, err := f.DropAll(tx, []string{root})
+	return dropped[root], err
 }
 
 // DropAll is Drop of several roots at once: it gives what each of them referred to.
