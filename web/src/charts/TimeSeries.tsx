@@ -272,13 +272,13 @@ function lonePoints(u: uPlot, i: number): number[] | null {
   return values.length === 1 && values[0] != null ? [0] : out
 }
 
-/** The dot of a series under the crosshair; context lines have none. */
 /** The room of the labels left of a plot: 40 px, and more where a number has many digits. */
 export function labelRoom(values: readonly string[] | null): number {
   const longest = Math.max(0, ...(values ?? []).map((v) => v.length))
   return Math.max(40, Math.ceil(longest * 6.4) + 12)
 }
 
+/** The dot of a series under the crosshair; context lines have none. */
 function cursorDot(u: uPlot, i: number, quiet: boolean, edge: string): HTMLElement {
   const dot = document.createElement('div')
   const size = quiet ? 0 : 7

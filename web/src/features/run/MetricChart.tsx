@@ -67,7 +67,7 @@ function OneValue({ metric, runs, colors, words, height }: { metric: string; run
   const odd = runs.filter((r) => r.metrics[metric] !== undefined && !Number.isFinite(value(r)))
   return (
     <figure className="min-w-0">
-      <figcaption className="ctitle">{metric} <small>{['one value a run', words].filter(Boolean).join(', ')}</small></figcaption>
+      <figcaption className="ctitle"><span>{metric}</span> <small>{['one value a run', words].filter(Boolean).join(', ')}</small></figcaption>
       <div className="overflow-auto pt-1" style={{ maxHeight: height }} tabIndex={0} role="region" aria-label={`${metric}, scrolls`}>
         <BarChart name={metric} rows={runs.filter((r) => Number.isFinite(value(r))).map((r) => ({ label: r.name, value: value(r), color: colors.get(r.id) ?? 'var(--ref)' }))} />
         {odd.length > 0 && <p className="text-2 text-sm pt-1">{odd.map((r) => `${r.name} is ${num(value(r))}`).join(', ')}.</p>}
