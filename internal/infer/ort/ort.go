@@ -53,7 +53,6 @@ const (
 	getAllocatorWithDefaults           = 78
 	getValue                           = 80
 	getValueCount                      = 81
-	releaseEnv                         = 92
 	releaseStatus                      = 93
 	releaseMemoryInfo                  = 94
 	releaseSession                     = 95
@@ -71,6 +70,8 @@ const (
 
 // Library is a loaded ONNX Runtime. The operating system keeps it loaded until the process ends.
 type Library struct {
+	making  sync.Mutex
+	env     uintptr // see environment
 	Path    string
 	Version string
 	api     []uintptr
@@ -158,7 +159,6 @@ func (o *out) address() uintptr { return uintptr(unsafe.Pointer(o)) }
 // Session is a loaded graph. Run may be called by many goroutines at once.
 type Session struct {
 	lib       *Library
-	env       uintptr
 	session   uintptr
 	memory    uintptr
 	allocator uintptr
@@ -170,6 +170,20 @@ type Session struct {
 	closed    bool
 }
 
+// environment makes the environment that all sessions share, once. It is never released: making one while the last is being released fails.
+func (l *Library) environment() (uintptr, error) {
+	l.making.Lock()
+	defer l.making.Unlock()
+	if l.env != 0 {
+		return l.env, nil
+	}
+	name, o := cString("modelyard"), newOut()
+	err := l.call(createEnv, logError, address(name), o.address())
+	runtime.KeepAlive(name)
+	l.env = o.value
+	return l.env, err
+}
+
 // NewSession loads the graph at path, external data files beside it included.
 func (l *Library) NewSession(path string) (s *Session, err error) {
 	s = &Session{lib: l}
@@ -179,11 +193,11 @@ func (l *Library) NewSession(path string) (s *Session, err error) {
 			s = nil
 		}
 	}()
-	name, o := cString("modelyard"), newOut()
-	if err = l.call(createEnv, logError, address(name), o.address()); err != nil {
+	env, err := l.environment()
+	if err != nil {
 		return s, err
 	}
-	s.env = o.value
+	o := newOut()
 	if err = l.call(createSessionOptions, o.address()); err != nil {
 		return s, err
 	}
@@ -199,7 +213,7 @@ func (l *Library) NewSession(path string) (s *Session, err error) {
 		return s, err
 	}
 	file := cString(path)
-	if err = l.call(createSession, s.env, address(file), options, o.address()); err != nil {
+	if err = l.call(createSession, env, address(file), options, o.address()); err != nil {
 		return s, err
 	}
 	s.session = o.value
@@ -216,7 +230,7 @@ func (l *Library) NewSession(path string) (s *Session, err error) {
 		return s, err
 	}
 	s.outputs, s.outNames, err = s.ports(sessionGetOutputCount, sessionGetOutputName, sessionGetOutputTypeInfo)
-	runtime.KeepAlive([]*byte{name, key, zero, file})
+	runtime.KeepAlive([]*byte{key, zero, file})
 	return s, err
 }
 
@@ -243,7 +257,6 @@ func (s *Session) free() {
 	s.closed = true
 	s.lib.release(releaseMemoryInfo, s.memory)
 	s.lib.release(releaseSession, s.session)
-	s.lib.release(releaseEnv, s.env)
 }
 
 func (s *Session) ports(count, name, info int) ([]onnx.Port, []*byte, error) {
