@@ -506,7 +506,7 @@ type Deletion struct {
 func (d Deletion) validate() error {
 	switch {
 	case !idPattern.MatchString(d.ExperimentID):
-		return errs.Invalidf("trace.delete", "Missing value for required parameter 'experiment_id'").WithField("experiment_id", "expected an id")
+		return errs.Invalidf("trace.delete", "Missing value for required parameter 'experiment_id'. See the API docs for more information about request parameters.")
 	case d.Before == nil && len(d.IDs) == 0:
 		return errs.Invalidf("trace.delete", "Either `max_timestamp_millis` or `trace_ids` must be specified.")
 	case d.Before != nil && len(d.IDs) > 0:

@@ -465,7 +465,8 @@ func (p *parser) takesNumber(op Op, typ Type) bool {
 
 func (p *parser) number(ref Ref) (float64, error) {
 	f, err := strconv.ParseFloat(p.tok.text, 64)
-	if p.tok.kind != number || err != nil || math.IsNaN(f) {
+	attribute := p.tok.kind == quoted && ref.Entity == Attribute // version_number = '1' is a number too
+	if p.tok.kind != number && !attribute || err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, p.fail(p.tok.pos, "expected a number for %s, found %q", shorten(ref.String()), shorten(p.tok.text))
 	}
 	return f, nil

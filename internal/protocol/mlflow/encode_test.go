@@ -26,11 +26,15 @@ type run struct {
 	} `json:"data"`
 	Inputs struct {
 		Datasets []datasetInput `json:"dataset_inputs,omitempty"`
-		Models   []modelRef     `json:"model_inputs,omitempty"`
+		Models   []modelInput   `json:"model_inputs,omitempty"`
 	} `json:"inputs"`
 	Outputs struct {
 		Models []modelRef `json:"model_outputs,omitempty"`
 	} `json:"outputs"`
+}
+
+type modelInput struct {
+	ID string `json:"model_id"`
 }
 
 func fromRun(r tracking.Run) run {
@@ -40,7 +44,10 @@ func fromRun(r tracking.Run) run {
 	for _, in := range r.Inputs {
 		out.Inputs.Datasets = append(out.Inputs.Datasets, datasetInput{fromTags(in.Tags), dataset{in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile}})
 	}
-	out.Inputs.Models, out.Outputs.Models = fromRefs(r.ModelInputs), fromRefs(r.ModelOutputs)
+	for _, m := range r.ModelInputs {
+		out.Inputs.Models = append(out.Inputs.Models, modelInput{m.ModelID})
+	}
+	out.Outputs.Models = fromRefs(r.ModelOutputs)
 	return out
 }
 

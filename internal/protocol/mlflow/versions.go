@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/space"
@@ -29,7 +30,7 @@ type modelVersion struct {
 	Updated     integer    `json:"last_updated_timestamp"`
 	User        string     `json:"user_id,omitempty"`
 	Stage       string     `json:"current_stage"`
-	Description string     `json:"description,omitempty"`
+	Description string     `json:"description"`
 	Source      string     `json:"source"`
 	RunID       string     `json:"run_id,omitempty"`
 	Status      string     `json:"status"`
@@ -37,7 +38,7 @@ type modelVersion struct {
 	Tags        []keyValue `json:"tags,omitempty"`
 	Aliases     []string   `json:"aliases,omitempty"`
 	ModelID     string     `json:"model_id,omitempty"`
-	RunLink     string     `json:"run_link,omitempty"`
+	RunLink     string     `json:"run_link"`
 }
 
 func fromVersion(v registry.Version) modelVersion {
@@ -101,6 +102,9 @@ func (e *Edge) fillSource(ctx context.Context, n *registry.NewVersion) error {
 	}
 	if n.RunID == "" {
 		n.RunID = src.RunID
+	}
+	if n.RunID != src.RunID && src.RunID != "" && !strings.HasPrefix(n.Source, "models:/") {
+		return errs.Invalidf("mlflow.create_version", "Invalid model version source: '%.200s'. The run_id request parameter must identify the resource that contains the source.", n.Source)
 	}
 	n.FilesRoot, n.FilesDir, n.Metrics = src.FilesRoot, src.FilesDir, src.Metrics
 	return nil

@@ -3,6 +3,7 @@ package mlflow
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -92,7 +93,12 @@ func (d double) append(b []byte) []byte {
 	case math.IsInf(f, -1):
 		return append(b, `"-Infinity"`...)
 	}
-	return strconv.AppendFloat(b, f, 'g', -1, 64)
+	n := len(b)
+	b = strconv.AppendFloat(b, f, 'g', -1, 64)
+	if !bytes.ContainsAny(b[n:], ".e") { // 1.0, not 1: some clients tell a double from an integer by its form
+		b = append(b, ".0"...)
+	}
+	return b
 }
 
 // view is MLflow's ViewType.
@@ -202,7 +208,7 @@ func fromMillis(ms integer) time.Time {
 
 // missing is MLflow's error for a field that must be there.
 func missing(field string) error {
-	return errs.Invalidf("mlflow.decode", "Missing value for required parameter '%s'", field).WithField(field, "expected a value")
+	return errs.Invalidf("mlflow.decode", "Missing value for required parameter '%s'. See the API docs for more information about request parameters.", field)
 }
 
 // maxDepth bounds the nesting of bodies; ours need four.
@@ -247,10 +253,18 @@ func decodeJSON(body []byte, in any) error {
 	if tooDeep(body) {
 		return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
 	}
-	if err := json.Unmarshal(body, in); err != nil {
-		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+	err := json.Unmarshal(body, in)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &wrong):
+		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body", err)
+	case wrong.Field == "":
+		return errs.Invalidf("mlflow.decode", "Malformed request body: expected a JSON object, got %s", wrong.Value)
 	}
-	return nil
+	return errs.Invalidf("mlflow.decode", "Invalid value for parameter '%s' supplied: Hint: Value was of type '%s'. See the API docs for more information about request parameters.",
+		wrong.Field, wrong.Value)
 }
 
 // tooLarge is MLflow's own answer to a body that is too large; other errors pass as they are.
