@@ -268,6 +268,7 @@ func TestSearch(t *testing.T) {
 		for o, want := range map[string]string{
 			"execution_time_ms DESC": "8 5 2 7 4 1 6 3", "execution_time_ms": "6 7 4 1 8 5 2 3", "name, request_id DESC": "8 6 4 2 7 5 3 1", "run_id": "4 8 6 7 5 2 3 1",
 			"end_time_ms": "1 3 2 4 5 6 7 8", "status": "3 8 6 7 4 5 2 1", "experiment_id DESC, timestamp": "8 1 2 3 4 5 6 7",
+			"tag.n DESC": "8 7 6 5 4 3 2 1", "metadata.m, tags.`n`": "4 8 1 5 2 6 3 7", "tag.none, timestamp": "1 2 3 4 5 6 7 8",
 		} {
 			for limit := 1; limit <= 8; limit += 3 {
 				var got []string
@@ -293,7 +294,7 @@ func TestSearch(t *testing.T) {
 		if err != nil || next == "" {
 			t.Fatal(err)
 		}
-		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
+		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.`x'`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"metadata.`a?`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"feedback.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
 			if _, _, err := s.Search(ctx, q); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%+v: %v", q, err)
 			}
