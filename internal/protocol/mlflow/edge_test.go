@@ -424,6 +424,8 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	if !strings.Contains(text, `"dataset_inputs":[{"tags":[{"key":"mlflow.data.context","value":"train"}],`) || !strings.Contains(text, `"model_inputs":[{"model_id":"m-1"}]`) {
 		t.Error(text)
 	}
+	// params and tags of logged models have any key
+	do(t, s, "POST", api+"logged-models", `{"experiment_id":"0","name":"m","params":[{"key":"top_p (%)","value":"1"}],"tags":[{"key":"€","value":"1"}]}`, 200)
 	// doubles have a point or an exponent
 	do(t, s, "POST", api+"runs/log-metric", fmt.Sprintf(`{"run_id":%q,"key":"whole","value":3,"timestamp":1}`, run), 200)
 	if _, text := s.Do(t, "GET", api+"metrics/get-history?metric_key=whole&run_id="+run, ""); !strings.Contains(text, `"value":3.0,`) {
