@@ -302,12 +302,15 @@ func (p *parser) ref() (Ref, *Family, Type, error) {
 	aggregates := map[string]Aggregate{"MIN": Min, "MAX": Max, "LAST": Last, "BEST": Best}
 	of, ok := aggregates[p.tok.keyword()]
 	name, before := p.tok, p.lex
-	if !ok {
+	if name.kind != word {
 		return p.plainRef()
 	}
 	if err := p.advance(); err != nil || p.tok.kind != open {
 		p.tok, p.lex = name, before
 		return p.plainRef()
+	}
+	if !ok {
+		return Ref{}, nil, 0, p.fail(name.pos, "there is no %s(), expected min, max, last or best of a metric,", shorten(name.text))
 	}
 	if err := p.advance(); err != nil {
 		return Ref{}, nil, 0, err
