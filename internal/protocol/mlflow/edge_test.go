@@ -440,7 +440,7 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 		t.Error(e)
 	}
 	made := do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(version, run), 200)
-	if v := at(t, made, "model_version").(map[string]any); v["run_link"] != "" || v["description"] != "" {
+	if v := at(t, made, "model_version").(map[string]any); v["run_link"] != "" || v["description"] != "" || v["run_id"] != run {
 		t.Error(v)
 	}
 	for _, number := range []string{"1", "'1'"} {
@@ -452,6 +452,10 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	do(t, s, "GET", api+"model-versions/get?version=0&name="+url.QueryEscape("需求预测"), "", 404)
 	// a tag of a prompt, which holds its text, is counted in characters
 	do(t, s, "POST", api+"registered-models/set-tag", fmt.Sprintf(`{"name":"需求预测","key":"k","value":%q}`, strings.Repeat("测", 100_000)), 200)
+	// what GET asks may stand in its body
+	if got := do(t, s, "GET", api+"runs/get", fmt.Sprintf(`{"run_id":%q}`, run), 200); at(t, got, "run", "info", "run_id") != run {
+		t.Error(got)
+	}
 	// messages are MLflow's, and never Go's
 	for body, want := range map[string]string{
 		`{}`:                         "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.",

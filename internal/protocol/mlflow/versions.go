@@ -32,7 +32,7 @@ type modelVersion struct {
 	Stage       string     `json:"current_stage"`
 	Description string     `json:"description"`
 	Source      string     `json:"source"`
-	RunID       string     `json:"run_id,omitempty"`
+	RunID       string     `json:"run_id"`
 	Status      string     `json:"status"`
 	StatusText  string     `json:"status_message,omitempty"`
 	Tags        []keyValue `json:"tags,omitempty"`
@@ -76,7 +76,8 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 		return versionReply{}, missing("source")
 	}
 	n := registry.NewVersion{Model: full(ctx, in.Name), Source: fullURI(ctx, in.Source), RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
-	if _, prompt := n.Tags[promptText]; prompt || registry.Elsewhere(in.Source) { // a prompt is text in tags, without files
+	_, hasText := n.Tags[promptText]
+	if _, prompt := n.Tags[isPrompt]; prompt || hasText || registry.Elsewhere(in.Source) { // a prompt is text in tags, without files
 		n.AllowNoFiles = true
 	} else if err := e.fillSource(ctx, &n); err != nil {
 		return versionReply{}, err

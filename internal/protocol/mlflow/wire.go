@@ -214,11 +214,11 @@ func missing(field string) error {
 // maxDepth bounds the nesting of bodies; ours need four.
 const maxNesting = 64
 
-// decode fills in from the body, or from the query when there is none (GET, and clients that send DELETE without a body), and from
-// the path values that the struct names by a path tag.
+// decode fills in from the body, or from the query when there is none (as GET has it, and clients that send DELETE without a body), and from
+// the path values that the struct names by a path tag. A GET without a query may have a body.
 func decode(req *http.Request, limit int64, in any) error {
 	var body []byte
-	if req.Method != http.MethodGet {
+	if req.Method != http.MethodGet || req.URL.RawQuery == "" {
 		var err error
 		if body, err = httpx.ReadBody(req, limit); err != nil {
 			return tooLarge(err, limit)
