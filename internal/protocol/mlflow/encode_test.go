@@ -103,6 +103,17 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
+func TestDoubles(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "0.0", 1: "1.0", -3: "-3.0", 0.5: "0.5", 999999: "999999.0", 1e6: "1e+06", 1234567: "1.234567e+06", 1e300: "1e+300", 5e-324: "5e-324", math.Copysign(0, -1): "-0.0",
+		math.Inf(-1): `"-Infinity"`} {
+		var back double
+		if got := string(double(v).append(nil)); got != want || back.UnmarshalJSON([]byte(got)) != nil || float64(back) != v {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+}
+
 func TestRunsReply(t *testing.T) {
 	t.Parallel()
 	a, b := sampleRun("a", 1, 1), sampleRun("b", 2, 3)

@@ -93,9 +93,8 @@ func (d double) append(b []byte) []byte {
 	case math.IsInf(f, -1):
 		return append(b, `"-Infinity"`...)
 	}
-	n := len(b)
 	b = strconv.AppendFloat(b, f, 'g', -1, 64)
-	if !bytes.ContainsAny(b[n:], ".e") { // 1.0, not 1: some clients tell a double from an integer by its form
+	if f == math.Trunc(f) && math.Abs(f) < 1e6 { // 1.0, not 1: some clients tell a double from an integer by its form; larger ones have an exponent
 		b = append(b, ".0"...)
 	}
 	return b
