@@ -95,6 +95,9 @@ func run(ctx context.Context, f *cmdutil.Factory, cfg config.Config) error {
 	f.Progress("  data    %s", s.Config().DataDir)
 	f.Progress("  clients export MLFLOW_TRACKING_URI=%s", s.URL())
 	f.Progress("  stop    Ctrl-C")
+	if f.Getenv("GOGC") == "" && f.Getenv("GOMEMLIMIT") == "" {
+		go giveRoom(ctx)
+	}
 	err = s.Serve(ctx)
 	if err == nil {
 		f.Progress("stopped")
