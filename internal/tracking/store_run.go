@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -56,16 +57,22 @@ func (st *store) changed(u *update) {
 	}
 }
 
-func (st *store) insertRun(tx *db.Tx, r *Run) error {
-	next := "SELECT COALESCE(MAX(num), 0) + 1 FROM run" // one writer at a time
+// insertRun makes a run in an experiment that want shows.
+func (st *store) insertRun(tx *db.Tx, r *Run, want View) error {
+	next := "(SELECT COALESCE(MAX(num), 0) + 1 FROM run)" // one writer at a time
 	if tx.Engine() == db.Postgres {
-		next = "SELECT nextval('run_num')"
+		next = "nextval('run_num')"
 	}
-	if err := tx.QueryRow(next).Scan(&r.num); err != nil {
-		return err
+	shown := ""
+	if want == ViewActive {
+		shown = " AND e.lifecycle = '" + string(Active) + "'"
 	}
-	_, err := tx.Exec(`INSERT INTO run (num, id, exp, name, user_name, status, lifecycle, start_at, end_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
-		r.num, r.ID, r.exp, r.Name, r.User, string(r.Status), string(r.Lifecycle), clock.Micros(r.StartTime))
+	err := tx.QueryRow("INSERT INTO run (num, id, exp, name, user_name, status, lifecycle, start_at, end_at, deleted_at) SELECT "+next+
+		", ?, e.id, ?, ?, ?, ?, ?, 0, 0 FROM experiment e WHERE e.id = ?"+shown+" RETURNING num",
+		r.ID, r.Name, r.User, string(r.Status), string(r.Lifecycle), clock.Micros(r.StartTime), r.exp).Scan(&r.num)
+	if errors.Is(err, sql.ErrNoRows) {
+		return cmp.Or(st.checkExperiment(tx, r.exp, want), err) // says why not
+	}
 	if err != nil {
 		return err
 	}
