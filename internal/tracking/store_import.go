@@ -191,10 +191,8 @@ func (st *store) importRunValues(tx *db.Tx, row runRow, r ImportedRun, inputs []
 			return err
 		}
 	}
-	for _, t := range lastOfEach(r.Tags) {
-		if err := st.setTag(tx, row, t); err != nil {
-			return err
-		}
+	if err := st.writeTags(tx, row.exp, row.num, lastOfEach(r.Tags)); err != nil {
+		return err
 	}
 	if err := st.insertInputs(tx, row, inputs); err != nil {
 		return err
