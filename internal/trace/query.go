@@ -103,6 +103,14 @@ func compile(n filter.Node) (node, error) {
 	return nil, errs.E(errs.Internal, "trace.filter", "the filter has an unknown part", nil)
 }
 
+// equals lists the texts that = or IN compares with.
+func equals(c *filter.Compare) []string {
+	if c.Op == filter.In {
+		return c.List
+	}
+	return []string{c.Text}
+}
+
 // checkCompare refuses what the language of traces does not have though the shared one does.
 func checkCompare(c *filter.Compare) error {
 	only := func(ops ...filter.Op) error {
@@ -125,14 +133,16 @@ func checkCompare(c *filter.Compare) error {
 			return only(filter.Like, filter.ILike, filter.RLike)
 		}
 	case c.Ref.Entity == ofIssue:
-		return only(filter.Eq)
+		return only(filter.Eq, filter.In)
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "text":
 		return only(filter.Like, filter.ILike, filter.RLike)
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "prompt":
-		if strings.Count(c.Text, "/") != 1 {
+		if err := only(filter.Eq, filter.In); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(equals(c), func(v string) bool { return strings.Count(v, "/") != 1 }) {
 			return errs.Invalidf("trace.filter", "the filter is not valid: expected prompt = 'name/version'")
 		}
-		return only(filter.Eq)
 	}
 	return nil
 }

@@ -320,7 +320,8 @@ func (s *Service) condition(c *compare) (string, []any) {
 	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "run_id":
 		return "(run_id = ? OR id IN (SELECT trace_id FROM trace_link WHERE kind = 'run' AND target = ?))", []any{c.Text, c.Text}
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "prompt":
-		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target = ?)", []any{c.Text}
+		prompts := equals(c.Compare)
+		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target IN (" + db.Placeholders(len(prompts)) + "))", anys(prompts)
 	case c.Ref.Entity == ofTag && c.Op == filter.Eq && c.Ref.Key != TagPrompts:
 		return contains("tags"), []any{quotedText(c.Ref.Key) + ":" + quotedText(c.Text)}
 	case c.Ref.Entity == ofTag && c.Op == filter.NotNull && c.Ref.Key != TagPrompts:
