@@ -456,17 +456,6 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	if got := do(t, s, "GET", api+"runs/get", fmt.Sprintf(`{"run_id":%q}`, run), 200); at(t, got, "run", "info", "run_id") != run {
 		t.Error(got)
 	}
-	// messages are MLflow's, and never Go's
-	for body, want := range map[string]string{
-		`{}`:                         "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.",
-		`{"run_id":5}`:               "Invalid value for parameter 'run_id' supplied: Hint: Value was of type 'number'. See the API docs for more information about request parameters.",
-		`{"run_id":"x","tags":[[]]}`: "Invalid value for parameter 'tags' supplied: Hint: Value was of type 'array'. See the API docs for more information about request parameters.",
-		`[]`:                         "Malformed request body: expected a JSON object, got array",
-	} {
-		if e := do(t, s, "POST", api+"runs/log-batch", body, 400); e["message"] != want {
-			t.Errorf("%s: %v", body, e["message"])
-		}
-	}
 	// an experiment in the other stage of its life is not found
 	do(t, s, "POST", api+"experiments/restore", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
 	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 200)
@@ -475,6 +464,28 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	for path, status := range map[string]int{api + "experiments/search": 404, "/api/3.0/mlflow/server-info": 200} {
 		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
 			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+}
+
+// TestMessages: messages are MLflow's where it has one, and never Go's.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	for most, want := range map[string]string{"0": "a positive integer", "-1": "a positive integer", "50001": "at most 50000"} {
+		e := do(t, s, "POST", api+"runs/search", `{"experiment_ids":["0"],"max_results":`+most+`}`, 400)
+		if e["message"] != "Invalid value "+most+" for parameter 'max_results' supplied. It must be "+want+"." {
+			t.Error(e)
+		}
+	}
+	for body, want := range map[string]string{
+		`{}`:                         "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.",
+		`{"run_id":5}`:               "Invalid value for parameter 'run_id' supplied: Hint: Value was of type 'number'. See the API docs for more information about request parameters.",
+		`{"run_id":"x","tags":[[]]}`: "Invalid value for parameter 'tags' supplied: Hint: Value was of type 'array'. See the API docs for more information about request parameters.",
+		`[]`:                         "Malformed request body: expected a JSON object, got array",
+	} {
+		if e := do(t, s, "POST", api+"runs/log-batch", body, 400); e["message"] != want {
+			t.Errorf("%s: %v", body, e["message"])
 		}
 	}
 }
