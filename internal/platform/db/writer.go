@@ -21,13 +21,14 @@ type call struct {
 	early bool // answered before the commit: a fault of crash tests
 }
 
-// writer is SQLite's one writing connection. It has no goroutine of its own: the first caller that takes the lead runs the functions
-// of all who wait.
+// writer is SQLite's one writing connection. A caller that takes the lead runs the functions of all who wait. Who comes meanwhile is not
+// left to find the lead free: a goroutine goes on at once, until nobody waits.
 type writer struct {
 	pool *sql.DB
 	conn *sql.Conn
 	opts Options
 	lead chan struct{} // holds one token: who has it may use conn
+	busy chan struct{} // who has the lead hands it to the goroutine
 
 	mu     sync.Mutex
 	queue  []*call
@@ -37,7 +38,14 @@ type writer struct {
 }
 
 func newWriter(pool *sql.DB, conn *sql.Conn, o Options) *writer {
-	return &writer{pool: pool, conn: conn, opts: o, lead: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
+	w := &writer{pool: pool, conn: conn, opts: o, lead: make(chan struct{}, 1), busy: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
+	go func() {
+		for range w.busy {
+			w.drain()
+			<-w.lead
+		}
+	}()
+	return w
 }
 
 func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error {
@@ -57,7 +65,11 @@ func (w *writer) write(ctx context.Context, d *DB, fn func(tx *Tx) error) error 
 			if batch := w.take(); len(batch) > 0 {
 				w.run(batch)
 			}
-			<-w.lead
+			if w.waiting() {
+				w.busy <- struct{}{}
+			} else {
+				<-w.lead
+			}
 		case <-ctx.Done():
 			if w.withdraw(c) {
 				return ctx.Err()
@@ -74,6 +86,19 @@ func (w *writer) isClosed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.closed
+}
+
+func (w *writer) waiting() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) > 0
+}
+
+// drain runs what waits. The caller has the lead.
+func (w *writer) drain() {
+	for batch := w.take(); len(batch) > 0; batch = w.take() {
+		w.run(batch)
+	}
 }
 
 func (w *writer) take() []*call {
@@ -227,6 +252,8 @@ func (w *writer) close() error {
 	w.closed = true
 	w.mu.Unlock()
 	w.lead <- struct{}{} // wait for the batch that runs
+	w.drain()
+	close(w.busy)
 	for _, s := range w.stmts {
 		_ = s.Close()
 	}
