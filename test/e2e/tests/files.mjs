@@ -74,6 +74,21 @@ test('model: the link to a run elsewhere is one to follow only when it leads int
   assert.equal(await page.locator('a[href^="javascript:" i]').count(), 0)
 }))
 
+test('model: a version whose files are in an object store says where they are, and what brings them here', within(async (page, api) => {
+  const name = 'e2e-elsewhere'
+  const source = 's3://models-of-the-bank/credit/limit/v3'
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  await api.post('/api/2.0/mlflow/model-versions/create', { name, source })
+  await open(page, `/models/${name}?version=1`)
+  await page.locator('.verdict').getByText(`The files of v1 are not in this server: they are in ${source}. It cannot be served or previewed from here.`).waitFor()
+  assert.equal(await page.getByRole('button', { name: /Deploy/ }).count(), 0)
+  assert.equal(await page.getByText('without a signature').count(), 0)
+  await shot(page, 'model-elsewhere')
+  await page.getByRole('link', { name: 'Files' }).click()
+  await page.getByText(`download_artifacts("${source}")`).waitFor()
+  assert.deepEqual(await accessibility(page), [])
+}))
+
 test('model: files fit a phone', within(async (page, api) => {
   const { name } = await filed(api)
   for (const file of ['rows.csv', 'walk.ipynb', 'sample.parquet']) {

@@ -26,7 +26,7 @@ import { Groups } from './Groups'
 import { CurveControls, curveSearch, curveView, MetricChart, runColors } from './MetricChart'
 import { RunDrawer } from './RunDrawer'
 import { RunGrid, type Density } from './RunGrid'
-import { exportRuns, firstIds, mostPerPage, refusal, runQueries, useRuns, type RunsQuery } from './source'
+import { exportRuns, firstIds, mostSelected, refusal, runQueries, useRuns, type RunsQuery } from './source'
 import { readView, viewOf, type ViewQuery } from './view'
 import { Views } from './Views'
 import { parseWidths, withWidth } from './widths'
@@ -86,7 +86,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   }
   const compare = () => go(href.compare([...selected].slice(0, 20)))
   const selectAll = async () => {
-    const { ids, total } = await firstIds(query, mostPerPage)
+    const { ids, total } = await firstIds(query, mostSelected)
     select(new Set(ids))
     if (total > ids.length) toast({ kind: 'info', text: `Selected the first ${count(ids.length)} of ${plural(total, 'run')}; a filter makes them fewer` })
   }
@@ -130,7 +130,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
               : <Empty title="No runs yet" command={`${cli.mlflow()}\nexport MLFLOW_EXPERIMENT_NAME='${e.name.replaceAll("'", "'\\''")}'`}>Point your MLflow code here and the first run appears by itself.</Empty>}</div>
               : grouped ? <Groups query={query} by={search.group ?? []} columns={chosen} main={metric} colors={groupColors} onOpen={(g) => set({ group: undefined, filter: narrowed(search.filter, g.keys) })} />
                 : <RunGrid label={`Runs of ${e.name}`} rows={rows} columns={columns} pinned={pinned} widths={widths} density={density} sort={sort} selected={selected} colors={chart.colors} focused={search.run} best={winner?.id}
-                  bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll()} onOpen={(r) => set({ run: r.id })}
+                  bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll().catch((error: unknown) => toast({ kind: 'bad', text: `Not selected: ${error instanceof Error ? error.message : String(error)}` }))} onOpen={(r) => set({ run: r.id })}
                   onWidth={(id, w) => set({ wide: withWidth(search.wide, id, w) })} onMove={move} onPin={(id) => set({ pin: toggled(search.pin, id) })} onHide={(id) => setColumns(chosen.filter((c) => c !== id))}
                   onAggregate={(id, a) => { const c = parseColumn(id); if (c?.kind === 'metric') setColumns([...new Set(chosen.map((x) => (x === id ? `${a ?? 'm'}:${c.key}` : x)))]) }} onGroup={(id) => set({ group: [id] })} onVisible={onVisible} />}
         </div>

@@ -15,7 +15,9 @@ export interface RunsQuery {
 }
 
 export const pageSize = 100
-export const mostPerPage = 1000
+const mostPerPage = 1000
+/** More than these are not chosen by hand; a file with named runs holds as many. */
+export const mostSelected = 10_000
 const mostVaried = 500
 /** The server tags so many runs at once, all or none. */
 export const mostTagged = 1000
@@ -109,8 +111,15 @@ export function useRuns(query: RunsQuery): Rows {
 
 /** The ids of the first runs of a search, and how many it has. */
 export async function firstIds(query: RunsQuery, most: number): Promise<{ ids: string[]; total: number }> {
-  const answer: RunSearch = await post('/runs/search', { ...searchBody({ ...query, columns: [] }), page_size: Math.min(mostPerPage, most), count_total: true })
-  return { ids: answer.items.map((r) => r.id), total: answer.total ?? answer.items.length }
+  const body = { ...searchBody({ ...query, columns: [] }), page_size: Math.min(mostPerPage, most) }
+  let answer = await post<RunSearch>('/runs/search', { ...body, count_total: true })
+  const ids = answer.items.map((r) => r.id)
+  const { total } = answer
+  while (answer.next_page_token && ids.length < most) {
+    answer = await post<RunSearch>('/runs/search', { ...body, page_token: answer.next_page_token })
+    ids.push(...answer.items.map((r) => r.id))
+  }
+  return { ids: ids.slice(0, most), total: total ?? ids.length }
 }
 
 export const runQueries = {
@@ -151,15 +160,34 @@ export function groupReference(id: string): string | undefined {
   return c?.kind === 'param' || c?.kind === 'tag' ? reference(id) : undefined
 }
 
-/** What is done to several runs at once. The server takes at most 1,000 at a time, so more go in several calls. */
-async function many(path: string, ids: readonly string[], body: Record<string, unknown> = {}): Promise<void> {
-  for (let i = 0; i < ids.length; i += 1000) await post(path, { run_ids: ids.slice(i, i + 1000), ...body })
+/** The server changes so many runs in one transaction, all or none. */
+const mostEdited = 1000
+
+/**
+ * A change of any number of runs, all or none, and which ones it changed: more than the server takes at once go in several calls, and when
+ * one is refused those before it are taken back.
+ */
+export async function inParts(ids: readonly string[], change: (part: readonly string[]) => Promise<readonly string[]>, back: (part: readonly string[]) => Promise<unknown>): Promise<string[]> {
+  const changed: string[] = []
+  for (let i = 0; i < ids.length; i += mostEdited) {
+    try {
+      changed.push(...await change(ids.slice(i, i + mostEdited)))
+    } catch (error) {
+      for (let k = 0; k < changed.length; k += mostEdited) await back(changed.slice(k, k + mostEdited))
+      throw error
+    }
+  }
+  return changed
 }
 
+const turn = (path: string) => async (ids: readonly string[]) => (await post<{ run_ids: string[] }>(path, { run_ids: ids })).run_ids
+const [remove, restore] = [turn('/runs/delete'), turn('/runs/restore')]
+const place = (experiment: string) => async (ids: readonly string[]) => (await post<{ items: { run_id: string }[] }>('/runs/move', { run_ids: ids, experiment_id: experiment })).items.map((r) => r.run_id)
+
 export const bulk = {
-  remove: (ids: readonly string[]) => many('/runs/delete', ids),
-  restore: (ids: readonly string[]) => many('/runs/restore', ids),
-  move: (ids: readonly string[], experiment: string) => many('/runs/move', ids, { experiment_id: experiment }),
+  remove: (ids: readonly string[]) => inParts(ids, remove, restore),
+  restore: (ids: readonly string[]) => inParts(ids, restore, remove),
+  move: (ids: readonly string[], to: string, from: string) => inParts(ids, place(to), place(from)),
   // One request, so that all are tagged or none.
   tag: (ids: readonly string[], key: string, value: string) => post('/runs/tags', { run_ids: ids, set: { [key]: value } }),
   untag: (ids: readonly string[], key: string) => post('/runs/tags', { run_ids: ids, remove: [key] }),
