@@ -5,7 +5,7 @@ import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import { trash } from '@/lib/api/trash'
 import type { LoggedModel } from '@/lib/api/types'
-import { decimals, fixed, plural, shortId } from '@/lib/format'
+import { decimals, inColumn, plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useBetter } from '@/lib/better'
 import { useKeys } from '@/lib/keys'
@@ -74,6 +74,6 @@ function modelColumns(items: readonly LoggedModel[], better: Better): Column<Log
     { id: 'id', header: 'Id', cell: (m) => <span className="inline-flex items-center gap-1"><span className="mono text-2" title={m.id}>{shortId(m.id, 12)}</span><CopyButton text={`models:/${m.id}`} label="Copy the model's address" /></span> },
     { id: 'run', header: 'Run', cell: (m) => (m.run_id ? <Go className="link" to={href.run(m.run_id)}>{shortId(m.run_id)}</Go> : '') },
     { id: 'created', header: 'Logged', value: (m) => m.created_at, cell: (m) => <span className="text-2 text-sm"><Time at={m.created_at} /></span> },
-    ...shown.map((k): Column<LoggedModel> => { const digits = decimals(items.map((m) => m.metrics[k] ?? null)); return { id: `m:${k}`, header: k, num: true, value: (m) => m.metrics[k], cell: (m) => fixed(m.metrics[k], digits) } }),
+    ...shown.map((k): Column<LoggedModel> => { const digits = decimals(items.map((m) => m.metrics[k] ?? null)); return { id: `m:${k}`, header: k, num: true, value: (m) => m.metrics[k], cell: (m) => inColumn(m.metrics[k], digits) } }),
   ]
 }
