@@ -189,7 +189,7 @@ function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: r
   for (const e of on.slice(0, 2)) { const t = e.spec.targets.find((o) => o.version === v.version)!; nodes.push({ icon: <Radio size={12} />, kind: 'Endpoint', label: e.name, detail: t.role === 'shadow' ? 'shadow' : `${t.weight} % of traffic`, to: href.endpoint(e.name) }) }
   return (
     <Panel title="Lineage" note="from data to decision" right={<Go className="link" to={href.lineage(`version:${v.model}/${v.version}`)}>Open graph</Go>}>
-      <div className="flex items-stretch px-3.5 py-3 overflow-x-auto">
+      <div className="flex items-stretch px-3.5 py-3 overflow-x-auto" tabIndex={0} role="region" aria-label="Lineage, scrolls">
         {nodes.map((n, i) => {
           const quiet = n.me ? 'text-2' : 'text-3'
           const box = <><span className={`text-xs ${quiet} flex items-center gap-1.5`}>{n.icon}{n.kind}</span><b className="block clip">{n.label}</b><span className={`text-xs ${quiet} block clip`}>{n.detail}</span></>
@@ -233,8 +233,8 @@ function Signature({ v }: { v: Version }) {
 function Activity({ name }: { name: string }) {
   const history = useQuery(q.modelHistory(name))
   return (
-    <section className="panel"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
-      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+    <section className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="History, scrolls"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal min-w-60">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
   )
 }

@@ -146,8 +146,8 @@ function Difference({ v, base, versions, lines, onBase, onLook }: { v: Version; 
 
 function Activity({ name, query }: { name: string; query: ReturnType<typeof useQuery<{ items: ModelEvent[] }>> }) {
   return (
-    <section className="panel overflow-x-auto"><Load query={query} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
-      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.prompt(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+    <section className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="History, scrolls"><Load query={query} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.prompt(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal min-w-60">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
   )
 }

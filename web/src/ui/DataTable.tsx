@@ -3,7 +3,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
 import { Fragment, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { useWidth } from '@/charts/useWidth'
-import { useKeys } from '@/lib/keys'
+import { arrows, useKeys } from '@/lib/keys'
 import type { Sort } from '@/lib/url'
 import { Checkbox } from './Controls'
 
@@ -101,6 +101,9 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const focusRow = (i: number) => {
     const next = Math.max(0, Math.min(shown.length - 1, i))
     setAt(next)
+    // A drawer beside the table goes along.
+    const row = shown[next]
+    if (props.focused !== undefined && row && row.id !== props.focused) onOpen?.(row.original)
     if (virtual) virtualizer.scrollToIndex(next)
     else scroller.current?.querySelectorAll('tbody tr[data-row]')[next]?.scrollIntoView({ block: 'nearest' })
   }
@@ -132,7 +135,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const all = selected ? shown.filter((r) => selected.has(r.id)).length : 0
   const span = visible.length + (onSelect ? 1 : 0)
   return (
-    <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
+    <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} {...(keyboard ? { onKeyDown: arrows((by) => focusRow(at + by)) } : {})} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
       <table style={even ? { minWidth: visible.reduce((sum, c) => sum + (c.width ?? 72), onSelect ? 52 : 0) } : undefined} className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${even ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
         <colgroup>{onSelect && <col style={{ width: props.wide ? 62 : 52 }} />}{visible.map((c) => <col key={c.id} style={{ width: c.width }} />)}</colgroup>
         <thead>

@@ -103,7 +103,7 @@ export function VersionDiff({ name, version, versions, base, onBase, all, onAll 
         {before.run_id && version.run_id && before.run_id !== version.run_id && <Go className="btn s" to={href.compare([before.run_id, version.run_id])}>Compare their runs</Go>}
       </>}>
       {shown.length === 0 ? <Empty title="Nothing differs">The two versions have the same figures, parameters, signature and packages.</Empty> : (
-        <div className="overflow-x-auto">
+        <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Differences, scrolls">
           <table className="tbl dense" aria-label={`Differences of v${before.version} and v${version.version}`}>
             <thead><tr><th style={{ width: 220 }}>What</th><th>v{before.version}</th><th>v{version.version}</th><th>Change</th></tr></thead>
             <tbody>

@@ -115,7 +115,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
             </div>
             {search.chart !== 'off' && (
               grouped ? <div><GroupChart query={query} metric={metric} groups={groups ?? []} view={curveView(search)} height={172} /></div>
-              : <div className="grid sheet:grid-cols-[minmax(0,1fr)_auto] gap-3">
+              : <div className="grid grid-cols-[minmax(0,1fr)] sheet:grid-cols-[minmax(0,1fr)_auto] gap-x-3">
                 <div className="untitled"><MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={172} /></div>
                 <div className="flex flex-wrap gap-x-3 sheet:flex-col sheet:flex-nowrap sheet:justify-end pb-2 sheet:pb-6 gap-y-0.5 text-xs text-2 sheet:w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
               </div>
@@ -166,7 +166,7 @@ function useExperimentKeys(id: string, first: { metric_keys?: string[]; param_ke
 
 function useSuggestions(keys: Keys): string[] {
   return useMemo(() => [...keys.metrics.flatMap((k) => [`metrics.${quoted(k)}`, `min(metrics.${quoted(k)})`, `max(metrics.${quoted(k)})`]), ...keys.params.map((k) => `params.${quoted(k)}`), ...keys.tags.map((k) => `tags.${quoted(k)}`),
-    'attributes.status', 'attributes.run_name', 'attributes.start_time', 'attributes.end_time', 'and', 'or', 'not', 'in', 'like', 'ilike', 'is null'], [keys])
+    'attributes.status', 'attributes.run_name', 'attributes.start_time', 'attributes.end_time', 'attributes.duration_s', 'and', 'or', 'not', 'in', 'like', 'ilike', 'is null'], [keys])
 }
 
 /** Selected runs, in the order they were chosen, so that they keep their colours; in the address as long as they are few. */
