@@ -89,6 +89,28 @@ test('model: a version whose files are in an object store says where they are, a
   assert.deepEqual(await accessibility(page), [])
 }))
 
+test('model: an alias and a link lead to versions that are older than a list holds', within(async (page, api) => {
+  const name = 'e2e-many-versions'
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  for (let i = 1; i <= 205; i++) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: `s3://models-of-the-bank/many/${i}` })
+  await api.put(`/api/v1/models/${name}/aliases/champion`, { version: '2', reason: 'the first that held' })
+  await open(page, `/models/${name}?version=3`)
+  await page.getByRole('heading', { name: `${name} v3`, level: 1 }).waitFor()
+  await page.getByText('202 of 205').waitFor()
+  const champion = page.getByRole('link', { name: /^v2 @champion/ })
+  await champion.click()
+  await page.getByRole('heading', { name: `${name} v2`, level: 1 }).waitFor()
+  await page.locator('main .title').getByText('@champion').waitFor()
+}))
+
+test('model: a version that is not there is said', within(async (page, api) => {
+  const { name } = await filed(api)
+  await open(page, `/models/${name}?version=77`)
+  await page.getByText(`There is no v77 of ${name}`).waitFor()
+  await page.getByRole('link', { name: 'Open the newest, v2' }).click()
+  await page.getByRole('heading', { name: `${name} v2`, level: 1 }).waitFor()
+}, { expected: [/404/] }))
+
 test('model: files fit a phone', within(async (page, api) => {
   const { name } = await filed(api)
   for (const file of ['rows.csv', 'walk.ipynb', 'sample.parquet']) {

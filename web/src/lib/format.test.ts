@@ -89,4 +89,5 @@ it('shortens names and counts things', () => {
   expect(shortId('short')).toBe('short')
   expect(shortId('01a1fc8e-435d-7e57-aa98-1f81198c23d5')).toBe('198c23d5')
   expect(shortId('01a1fc8e67027cbfbf799635b6435002')).toBe('b6435002')
+  expect(shortId('m-01a1fc8e67027cbfbf799635b6435002', 10)).toBe('m-b6435002')
 })

@@ -208,6 +208,8 @@ const timed = /^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12
  * told from its neighbours by its end, any other by its beginning.
  */
 export function shortId(id: string, length = 8): string {
-  if (timed.test(id)) return id.replaceAll('-', '').slice(-length)
+  const head = /^[a-z]{1,3}-/.exec(id)?.[0] ?? ''
+  const rest = id.slice(head.length)
+  if (timed.test(rest)) return head + rest.replaceAll('-', '').slice(head.length - length)
   return id.length > length + 3 ? id.slice(0, length) : id
 }

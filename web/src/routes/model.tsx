@@ -1,20 +1,21 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
-import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { AgainstChampion } from '@/features/model/Champion'
 import { GatePanel } from '@/features/model/Gate'
 import { deletions } from '@/features/model/discard'
 import { Elsewhere, isElsewhere, whereabouts } from '@/features/model/Elsewhere'
 import { aliasLife, type Stay } from '@/features/model/history'
+import { useVersions } from '@/features/model/useVersions'
 import { VersionDiff } from '@/features/model/VersionDiff'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
-import { bytes, duration, millis, num, plural, shortId, signed } from '@/lib/format'
+import { bytes, count, duration, millis, num, plural, shortId, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { BetterProvider, useBetter } from '@/lib/better'
 import { againstChampion, declaredByGates, standing, standingWords, type Against } from '@/lib/champion'
@@ -45,9 +46,8 @@ export function ModelPage(): ReactNode {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const model = useQuery(q.model(name))
-  const list = useQuery(q.versions(name))
+  const { list, versions, awaits, lacks } = useVersions(name, [search.version, search.base, model.data?.aliases.champion])
   const endpoints = useQuery(q.endpoints())
-  const versions = useMemo(() => [...(list.data?.items ?? [])].sort((a, b) => Number(b.version) - Number(a.version)), [list.data])
   const [dialog, setDialog] = useState<'alias' | 'deploy' | null>(null)
   const chosen = versions.find((v) => v.version === search.version) ?? versions[0]
   const full = useQuery({ ...q.version(name, chosen?.version ?? ''), enabled: chosen !== undefined })
@@ -63,8 +63,9 @@ export function ModelPage(): ReactNode {
   const history = useQuery(q.modelHistory(name))
   const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
   const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
-  if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
+  if (!model.data || (list.isPending && !v) || awaits(search.version)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
   if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'model')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
+  if (lacks(search.version)) return <Page crumbs={crumbs} title={`${name} v${search.version}`}><section className="panel"><Empty title={`There is no v${search.version} of ${name}`} link={<Go className="link" to={href.model(name)}>Open the newest, v{versions[0]?.version}</Go>}>It may be deleted; the trash keeps it for a while.</Empty></section></Page>
   const tab = search.tab ?? 'overview'
   const champion = versions.find((o) => o.aliases.includes('champion'))
   const state = look(v.status)
@@ -137,11 +138,15 @@ function Timeline({ model, versions, chosen, served, life }: { model: Model; ver
   const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})), better)
   const ascending = [...versions].reverse().filter((v) => Number.isFinite(Number(v.version)))
   const live = new Set(served.flatMap((e) => e.spec.targets.map((t) => t.version)))
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    box.current?.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' })
+  }, [chosen])
   const points = key ? ascending.filter((v) => typeof v.metrics?.[key] === 'number') : []
   return (
     <section className="panel flex flex-col">
-      <div className="ph"><h2>Versions</h2><div className="r">{versions.length}</div></div>
-      <div className="py-1 overflow-auto max-h-[52vh]">
+      <div className="ph"><h2>Versions</h2><div className="r">{(model.versions_count ?? 0) > versions.length ? `${versions.length} of ${count(model.versions_count)}` : versions.length}</div></div>
+      <div ref={box} className="py-1 overflow-auto max-h-[52vh]">
         {versions.map((v, i) => {
           const main = v.aliases.includes('champion')
           return (

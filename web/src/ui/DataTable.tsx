@@ -59,6 +59,8 @@ interface Props<T> {
 }
 
 const virtualFrom = 80
+/** Rows that a table without a height of its own begins with. */
+const atFirst = 300
 
 /** A table: sticky head, sort by head, J K X Enter, virtual rows when there are many. */
 export function DataTable<T extends RowData>(props: Props<T>) {
@@ -87,7 +89,8 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const items = virtualizer.getVirtualItems()
   const first = virtual ? (items[0]?.start ?? 0) : 0
   const rest = virtual ? virtualizer.getTotalSize() - (items.at(-1)?.end ?? 0) : 0
-  const range = virtual ? items.map((i) => ({ row: shown[i.index]!, index: i.index })) : shown.map((row, index) => ({ row, index }))
+  const [most, setMost] = useState(atFirst)
+  const range = virtual ? items.map((i) => ({ row: shown[i.index]!, index: i.index })) : shown.slice(0, most).map((row, index) => ({ row, index }))
 
   const { onEnd } = props
   const lastSeen = virtual ? (items.at(-1)?.index ?? 0) : 0
@@ -100,6 +103,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const keyboard = Boolean(onOpen || onSelect)
   const focusRow = (i: number) => {
     const next = Math.max(0, Math.min(shown.length - 1, i))
+    if (next >= most - 1) setMost(most + atFirst)
     setAt(next)
     // A drawer beside the table goes along.
     const row = shown[next]
@@ -163,6 +167,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
           {rest > 0 && <tr aria-hidden="true"><td colSpan={span} style={{ height: rest, padding: 0, border: 0 }} /></tr>}
         </tbody>
       </table>
+      {!virtual && shown.length > most && <button type="button" className="btn m-3" onClick={() => setMost(most + atFirst)}>Show {Math.min(atFirst, shown.length - most)} more of {(shown.length - most).toLocaleString('en')}</button>}
       {props.footer}
     </div>
   )

@@ -48,7 +48,7 @@ export function Page({ crumbs = [], title, name, status, meta, actions, verdict,
 
 interface TabsProps<T extends string> {
   value: T
-  items: readonly { value: T; label: string; count?: number | undefined }[]
+  items: readonly { value: T; label: string; count?: number | string | undefined }[]
   right?: ReactNode
 }
 
