@@ -122,6 +122,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
             )}
           </div>
         )}
+        {rows.error !== undefined && rows.error !== null && !filterError && !empty && <div className="px-6 pb-2"><ErrorBox error={rows.error} title="Can't read these runs; those of before are shown" onRetry={rows.retry} /></div>}
         {grouped && <GroupLine by={search.group ?? []} onClear={() => set({ group: undefined })} />}
         {search.diff && !grouped && varied && varied.runs > 1 && chosen.length > columns.length && <p className="px-6 pb-2 text-sm text-2" role="status">{plural(chosen.length - columns.length, 'column')} {chosen.length - columns.length === 1 ? 'is' : 'are'} hidden: the same in all {plural(varied.runs, 'run')}. <button type="button" className="link" onClick={() => set({ diff: undefined })}>Show all columns</button></p>}
         <div className={`flex-1 min-h-0 flex flex-col border-t border-border bg-raised ${rows.stale ? 'stale' : ''}`}>
