@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 )
 
 const api = "/api/2.0/mlflow/"
@@ -386,7 +389,7 @@ func shortest(a, b time.Duration) time.Duration {
 }
 
 // hugeStore measures a million runs and a hundred million points.
-func (b *bench) hugeStore(ctx context.Context, data string) error {
+func (b *bench) hugeStore(ctx context.Context, data, url string) error {
 	if err := b.start(ctx, data); err != nil {
 		return err
 	}
@@ -413,9 +416,11 @@ func (b *bench) hugeStore(ctx context.Context, data string) error {
 	}
 	b.set("log_batch points/s over 100 million points, 8 clients", "%.0f", batches*1000/time.Since(at).Seconds())
 	b.s.stop()
-	if info, err := os.Stat(filepath.Join(data, "modelyard.db")); err == nil {
-		b.set("store on disk", "%s", mb(info.Size()))
+	size, err := sizeOf(ctx, data, url)
+	if err != nil {
+		return err
 	}
+	b.set("store on disk", "%s", mb(size))
 	if err := b.start(ctx, data); err != nil {
 		return err
 	}
@@ -439,4 +444,21 @@ func (b *bench) hugeStore(ctx context.Context, data string) error {
 	b.set("history of 100,000 points, 1,000 of them (bulk-interval), p50", "%s", round(p.p50))
 	b.set("memory after that (PSS)", "%s", mb(b.s.memory()))
 	return err
+}
+
+// sizeOf is what the store of a server that has ended takes on the disk, in bytes.
+func sizeOf(ctx context.Context, data, url string) (n int64, err error) {
+	if url == "" {
+		info, err := os.Stat(filepath.Join(data, "modelyard.db"))
+		if err != nil {
+			return 0, err
+		}
+		return info.Size(), nil
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = db.Close() }()
+	return n, db.QueryRowContext(ctx, "SELECT pg_database_size(current_database())").Scan(&n)
 }

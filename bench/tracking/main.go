@@ -86,8 +86,16 @@ func run(ctx context.Context, o options) (err error) {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
 	if o.only == "huge" {
-		b := &bench{o: o, r: r, name: "Modelyard SQLite", runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, "") }}
-		return b.hugeStore(ctx, filepath.Join(dir, "huge"))
+		for _, store := range []struct{ name, url string }{{"Modelyard SQLite", ""}, {"Modelyard PostgreSQL", o.postgres}} {
+			b := &bench{o: o, r: r, name: store.name, runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, store.url) }}
+			if store.name == "Modelyard PostgreSQL" && store.url == "" {
+				break
+			}
+			if err := b.hugeStore(ctx, filepath.Join(dir, store.name), store.url); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if err := ours(o, dir, "Modelyard SQLite", ""); err != nil {
 		return err
@@ -120,23 +128,24 @@ func run(ctx context.Context, o options) (err error) {
 
 func (r *report) markdown(o options, flush time.Duration, machine string) string {
 	var b strings.Builder
+	title, command, peers := "Results", "bench/tracking/run.sh", " MLflow runs SQLite as it sets it up by default. The column of a folder in memory has no disk to wait for: what\nthe program itself takes for the writes."
 	size := fmt.Sprintf("The large experiment has %d runs for Modelyard and %d for MLflow.", o.runs, o.peerRuns)
 	if o.only == "huge" {
+		title, command, peers = "A million runs and a hundred million points", "HUGE=1 "+command, ""
 		size = "The large experiment has a million runs; a hundred of them have a million points each, of 10 keys."
 	}
-	fmt.Fprintf(&b, `# Results
+	fmt.Fprintf(&b, `# %s
 
-Written by `+"`bench/tracking/run.sh`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200) before
+Written by `+"`%s`"+` on %s: %s. A 4 KiB append with fdatasync takes %s on this disk (middle of 200) before
 the first figure. The load generator shares the cores with the server; nothing else was started, but other work may have run: compare, don't quote.
 
 What is durable when a write is answered: Modelyard on SQLite runs WAL with synchronous=FULL, so each commit is flushed (requests that wait at
-the same time share one); on PostgreSQL fsync and synchronous_commit are on. MLflow runs SQLite as it sets it up by default. The column of a folder in memory has no disk to wait for: what
-the program itself takes for the writes.
+the same time share one); on PostgreSQL fsync and synchronous_commit are on.%s
 
 Seeded runs have 10 metrics, 10 params and 3 tags. Filter `+"`metrics.acc > 0.5 and params.lr = '0.1'`, order `metrics.acc DESC`"+`, page of 100. %d s a figure.
 %s
 
-| figure |`, time.Now().UTC().Format("2006-01-02"), machine, flush.Round(time.Microsecond), o.seconds, size)
+| figure |`, title, command, time.Now().UTC().Format("2006-01-02"), machine, flush.Round(time.Microsecond), peers, o.seconds, size)
 	for _, s := range r.servers {
 		b.WriteString(" " + s + " |")
 	}

@@ -3,10 +3,10 @@
 # the other in one run. Needs bin/modelyard (make bin), PostgreSQL's programs for that part, and a Python with mlflow (MLFLOW=path/to/mlflow)
 # or a package index.
 #   RUNS=100000 SECONDS_EACH=3 bench/tracking/run.sh          the table of the results
-#   HUGE=1 bench/tracking/run.sh                              a million runs and 100 million points instead, into HUGE.md
+#   HUGE=1 bench/tracking/run.sh                              a million runs and 100 million points instead, into HUGE.md, without MLflow
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if [ -z "${MLFLOW:-}" ]; then
+if [ -z "${MLFLOW:-}${HUGE:-}" ]; then
 	env=.cache/bench-tracking-env
 	if [ ! -x "$env/bin/mlflow" ]; then
 		if command -v uv >/dev/null 2>&1; then
@@ -18,9 +18,13 @@ if [ -z "${MLFLOW:-}" ]; then
 	MLFLOW=$env/bin/mlflow
 fi
 go build -o .cache/bench-tracking ./bench/tracking
-[ -z "${HUGE:-}" ] || exec .cache/bench-tracking -bin bin/modelyard -only huge -seconds "${SECONDS_EACH:-3}" -out bench/tracking/HUGE.md
-args=(-bin bin/modelyard -mlflow "$MLFLOW" -runs "${RUNS:-100000}" -peer-runs "${PEER_RUNS:-10000}" -seconds "${SECONDS_EACH:-3}" -out bench/tracking/RESULTS.md)
-[ ! -w /dev/shm ] || args+=(-memory /dev/shm)
+args=(-bin bin/modelyard -seconds "${SECONDS_EACH:-3}")
+if [ -n "${HUGE:-}" ]; then
+	args+=(-only huge -out bench/tracking/HUGE.md)
+else
+	args+=(-mlflow "$MLFLOW" -runs "${RUNS:-100000}" -peer-runs "${PEER_RUNS:-10000}" -out bench/tracking/RESULTS.md)
+	[ ! -w /dev/shm ] || args+=(-memory /dev/shm)
+fi
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)
 if [ -z "$bin" ]; then
 	echo "PostgreSQL is not installed: its part is left out" >&2

@@ -191,7 +191,7 @@ func (s *Service) EditRun(ctx context.Context, runID string, ed RunEdit) (Run, e
 		var fields []string
 		if ed.Name != nil {
 			fields = append(fields, "name")
-			if err := s.st.nameRun(tx, r, *ed.Name); err != nil {
+			if err := s.st.setTags(tx, r, Tag{TagRunName, *ed.Name}); err != nil {
 				return err
 			}
 		}
@@ -214,7 +214,7 @@ func (s *Service) EditRun(ctx context.Context, runID string, ed RunEdit) (Run, e
 
 func (s *Service) noteRun(tx *db.Tx, r runRow, text string) error {
 	if text != "" {
-		return s.st.setTag(tx, r, Tag{TagNote, text})
+		return s.st.setTags(tx, r, Tag{TagNote, text})
 	}
 	if err := s.st.deleteTag(tx, r, TagNote); err != nil && !errs.Is(err, errs.NotFound) {
 		return err
@@ -275,15 +275,8 @@ func declaredBest(tags []Tag) map[string]string {
 }
 
 func (s *Service) tagRun(ctx context.Context, tx *db.Tx, r runRow, g RunTagging) error {
-	for _, t := range g.Set {
-		if err := s.st.setTag(tx, r, t); err != nil {
-			return err
-		}
-		if t.Key == TagRunName && t.Value != "" { // the name and its mirror stay one
-			if err := s.st.nameRun(tx, r, t.Value); err != nil {
-				return err
-			}
-		}
+	if err := s.st.setTags(tx, r, lastOfEach(g.Set)...); err != nil {
+		return err
 	}
 	for _, key := range g.Remove {
 		if err := s.st.deleteTag(tx, r, key); err != nil && !errs.Is(err, errs.NotFound) {

@@ -196,10 +196,7 @@ func (s *Service) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 	r.Tags = lastOfEach(append(n.Tags[:len(n.Tags):len(n.Tags)], Tag{TagRunName, r.Name}))
 	defer s.turns.take(s.d.DB, r.ID)()
 	err = s.d.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := s.st.checkExperiment(tx, exp, ViewActive); err != nil {
-			return err
-		}
-		if err := s.st.insertRun(tx, &r); err != nil {
+		if err := s.st.insertRun(tx, &r, ViewActive); err != nil {
 			return err
 		}
 		tx.AfterCommit(func() { s.st.cache.keep(r.asRead()) })

@@ -144,11 +144,8 @@ func (st *store) importRunHead(tx *db.Tx, r ImportedRun, exp int64, now time.Tim
 		return row, false, err
 	}
 	if created {
-		if err := st.checkExperiment(tx, exp, ViewAll); err != nil {
-			return row, false, err
-		}
 		run := Run{ID: r.ID, Name: r.Name, User: r.User, Status: r.Status, Lifecycle: Active, StartTime: ofMillis(r.StartMs), exp: exp}
-		if err := st.insertRun(tx, &run); err != nil {
+		if err := st.insertRun(tx, &run, ViewAll); err != nil {
 			return row, false, err
 		}
 		row = runRow{id: r.ID, num: run.num, exp: exp, lifecycle: Active, status: r.Status, changes: &update{}} // the experiment is read again
@@ -194,10 +191,8 @@ func (st *store) importRunValues(tx *db.Tx, row runRow, r ImportedRun, inputs []
 			return err
 		}
 	}
-	for _, t := range lastOfEach(r.Tags) {
-		if err := st.setTag(tx, row, t); err != nil {
-			return err
-		}
+	if err := st.writeTags(tx, row.exp, row.num, lastOfEach(r.Tags)); err != nil {
+		return err
 	}
 	if err := st.insertInputs(tx, row, inputs); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/db"
 	"github.com/modelyard/modelyard/internal/platform/errs"
@@ -85,10 +86,8 @@ func byKey(metrics []Metric) map[string][]Point {
 }
 
 func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
-	for _, x := range p.params {
-		if err := st.insertParam(tx, r, x); err != nil {
-			return err
-		}
+	if err := st.insertParams(tx, r, p.params); err != nil {
+		return err
 	}
 	if err := st.logSeries(tx, r, p.series); err != nil {
 		return err
@@ -98,18 +97,7 @@ func (st *store) logBatch(tx *db.Tx, r runRow, p prepared) error {
 			return err
 		}
 	}
-	for _, t := range p.tags {
-		var err error
-		if t.Key == TagRunName && t.Value != "" {
-			err = st.nameRun(tx, r, t.Value)
-		} else {
-			err = st.setTag(tx, r, t)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return st.setTags(tx, r, p.tags...)
 }
 
 func (st *store) logSeries(tx *db.Tx, r runRow, all []series) error {
@@ -124,14 +112,30 @@ func (st *store) logSeries(tx *db.Tx, r runRow, all []series) error {
 	return nil
 }
 
-func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
-	n, err := tx.Exec("INSERT INTO run_param (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO NOTHING", r.exp, r.num, p.Key, p.Value)
-	if n > 0 {
-		r.note(cell{ref: filter.Ref{Entity: filter.Param, Key: p.Key}, text: p.Value})
+// insertParams writes parameters of different keys; one that is there must have the same value.
+func (st *store) insertParams(tx *db.Tx, r runRow, params []Param) error {
+	for some := range slices.Chunk(params, keyedAtOnce) {
+		args := make([]any, 0, 4*len(some))
+		for _, p := range some {
+			args = append(args, r.exp, r.num, p.Key, p.Value)
+		}
+		n, err := tx.Exec("INSERT INTO run_param (exp, run, key, value) VALUES "+keyedRows(len(some))+" ON CONFLICT (exp, run, key) DO NOTHING", args...)
+		if err != nil {
+			return err
+		}
+		for _, p := range some {
+			if n < int64(len(some)) {
+				if err := st.sameParam(tx, r, p); err != nil {
+					return err
+				}
+			}
+			r.note(cell{ref: filter.Ref{Entity: filter.Param, Key: p.Key}, text: p.Value})
+		}
 	}
-	if err != nil || n > 0 {
-		return err
-	}
+	return nil
+}
+
+func (st *store) sameParam(tx *db.Tx, r runRow, p Param) error {
 	var have string
 	if err := tx.QueryRow("SELECT value FROM run_param WHERE exp = ? AND run = ? AND key = ?", r.exp, r.num, p.Key).Scan(&have); err != nil {
 		return err
@@ -142,6 +146,12 @@ func (st *store) insertParam(tx *db.Tx, r runRow, p Param) error {
 	}
 	return nil
 }
+
+// keyedAtOnce bounds how many tags or parameters one statement writes, and so the number of its texts.
+const keyedAtOnce = 16
+
+// keyedRows are the places of n rows of experiment, run, key and value.
+func keyedRows(n int) string { return "(?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?)", n-1) }
 
 // isNewer is Point.newer in SQL, of the row that is offered against the one that is there.
 const isNewer = `(excluded.step, excluded.ts, COALESCE(excluded.value, -1.7976931348623157e308)) >= (metric_latest.step, metric_latest.ts, COALESCE(metric_latest.value, -1.7976931348623157e308))`

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -8,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/clock"
@@ -56,37 +56,60 @@ func (st *store) changed(u *update) {
 	}
 }
 
-func (st *store) insertRun(tx *db.Tx, r *Run) error {
-	next := "SELECT COALESCE(MAX(num), 0) + 1 FROM run" // one writer at a time
+// insertRun makes a run in an experiment that want shows.
+func (st *store) insertRun(tx *db.Tx, r *Run, want View) error {
+	next := "(SELECT COALESCE(MAX(num), 0) + 1 FROM run)" // one writer at a time
 	if tx.Engine() == db.Postgres {
-		next = "SELECT nextval('run_num')"
+		next = "nextval('run_num')"
 	}
-	if err := tx.QueryRow(next).Scan(&r.num); err != nil {
-		return err
+	shown := ""
+	if want == ViewActive {
+		shown = " AND e.lifecycle = '" + string(Active) + "'"
 	}
-	_, err := tx.Exec(`INSERT INTO run (num, id, exp, name, user_name, status, lifecycle, start_at, end_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
-		r.num, r.ID, r.exp, r.Name, r.User, string(r.Status), string(r.Lifecycle), clock.Micros(r.StartTime))
+	err := tx.QueryRow("INSERT INTO run (num, id, exp, name, user_name, status, lifecycle, start_at, end_at, deleted_at) SELECT "+next+
+		", ?, e.id, ?, ?, ?, ?, ?, 0, 0 FROM experiment e WHERE e.id = ?"+shown+" RETURNING num",
+		r.ID, r.Name, r.User, string(r.Status), string(r.Lifecycle), clock.Micros(r.StartTime), r.exp).Scan(&r.num)
+	if errors.Is(err, sql.ErrNoRows) {
+		return cmp.Or(st.checkExperiment(tx, r.exp, want), err) // says why not
+	}
 	if err != nil {
 		return err
 	}
-	for tags := range slices.Chunk(r.Tags, 16) { // few texts of statements
-		args := make([]any, 0, 4*len(tags))
-		for _, t := range tags {
-			args = append(args, r.exp, r.num, t.Key, t.Value)
-		}
-		if _, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", len(tags)-1), args...); err != nil {
-			return err
-		}
+	if err := st.writeTags(tx, r.exp, r.num, r.Tags); err != nil {
+		return err
 	}
 	made := *r
 	tx.AfterCommit(func() { st.changed(&update{exp: made.exp, run: made.num, id: made.ID, created: &made}) })
 	return nil
 }
 
-func (st *store) setTag(tx *db.Tx, r runRow, t Tag) error {
-	_, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES (?, ?, ?, ?) ON CONFLICT (exp, run, key) DO UPDATE SET value = excluded.value", r.exp, r.num, t.Key, t.Value)
-	r.note(tagCell(t))
-	return err
+// setTags sets tags of different keys. The name of a run and the tag that MLflow mirrors it in stay one.
+func (st *store) setTags(tx *db.Tx, r runRow, tags ...Tag) error {
+	for _, t := range tags {
+		r.note(tagCell(t))
+		if t.Key == TagRunName && t.Value != "" {
+			if _, err := tx.Exec("UPDATE run SET name = ? WHERE num = ?", t.Value, r.num); err != nil {
+				return err
+			}
+			r.note(cell{ref: attribute("run_name"), text: t.Value})
+		}
+	}
+	return st.writeTags(tx, r.exp, r.num, tags)
+}
+
+// writeTags sets tags of different keys.
+func (st *store) writeTags(tx *db.Tx, exp, run int64, tags []Tag) error {
+	for some := range slices.Chunk(tags, keyedAtOnce) {
+		args := make([]any, 0, 4*len(some))
+		for _, t := range some {
+			args = append(args, exp, run, t.Key, t.Value)
+		}
+		_, err := tx.Exec("INSERT INTO run_tag (exp, run, key, value) VALUES "+keyedRows(len(some))+" ON CONFLICT (exp, run, key) DO UPDATE SET value = excluded.value", args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (st *store) deleteTag(tx *db.Tx, r runRow, key string) error {
@@ -114,16 +137,7 @@ func (st *store) updateRun(tx *db.Tx, r runRow, ch RunChange) error {
 	if ch.Name == nil || *ch.Name == "" {
 		return nil
 	}
-	return st.nameRun(tx, r, *ch.Name)
-}
-
-// nameRun keeps the name and the tag that MLflow mirrors it in together.
-func (st *store) nameRun(tx *db.Tx, r runRow, name string) error {
-	if _, err := tx.Exec("UPDATE run SET name = ? WHERE num = ?", name, r.num); err != nil {
-		return err
-	}
-	r.note(cell{ref: attribute("run_name"), text: name})
-	return st.setTag(tx, r, Tag{TagRunName, name})
+	return st.setTags(tx, r, Tag{TagRunName, *ch.Name})
 }
 
 func (st *store) markRun(tx *db.Tx, r runRow, l Lifecycle, at time.Time) error {

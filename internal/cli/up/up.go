@@ -25,7 +25,8 @@ func New(f *cmdutil.Factory) *cobra.Command {
 		Short: "Start everything in one process",
 		Long: `Start the server: tracking, registry, serving, monitoring, pipelines and the web UI in one process.
 
-Everything is kept in the data folder. On a loopback address no account is needed; any other address needs an admin token.`,
+Everything is kept in the data folder. On a loopback address no account is needed; any other address needs an admin token.
+GOGC and GOMEMLIMIT bound the memory as in any Go program; without them the garbage collector lets 64 MiB be allocated between two runs.`,
 		Example: `  modelyard up
   modelyard up --data-dir /srv/modelyard --listen 127.0.0.1:8080
   MODELYARD_TOKEN=$(openssl rand -hex 24) modelyard up --listen 0.0.0.0:5000`,
@@ -95,6 +96,9 @@ func run(ctx context.Context, f *cmdutil.Factory, cfg config.Config) error {
 	f.Progress("  data    %s", s.Config().DataDir)
 	f.Progress("  clients export MLFLOW_TRACKING_URI=%s", s.URL())
 	f.Progress("  stop    Ctrl-C")
+	if f.Getenv("GOGC") == "" && f.Getenv("GOMEMLIMIT") == "" {
+		go giveRoom(ctx)
+	}
 	err = s.Serve(ctx)
 	if err == nil {
 		f.Progress("stopped")
