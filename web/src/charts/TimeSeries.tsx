@@ -222,7 +222,7 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
       },
       {
         size: (_u, values) => labelRoom(values), gap: 6, stroke: dim, font, grid: { stroke: color('var(--grid)'), width: 1 }, ticks: { show: false },
-        ...(now.log ? {} : { splits: (u: uPlot) => ticks(u.scales.y?.min ?? 0, u.scales.y?.max ?? 1, now.height < 100 ? 3 : 4) }),
+        ...(now.log ? {} : { splits: (u: uPlot) => fewTicks(u.scales.y?.min ?? 0, u.scales.y?.max ?? 1, now.height < 100 ? 3 : 4) }),
         values: (_u, splits) => { const { tick } = latest.current; return tick || now.log ? splits.map((v) => (v === null ? '' : (tick ?? num)(v))) : tickWords(splits) },
       },
     ],
@@ -308,13 +308,18 @@ function bounds(p: TimeSeriesProps): [number, number] {
   return axisBounds(range, { zero: p.zero ?? false, include: limits.filter((v) => !range || top === 0 || v <= top * 8) })
 }
 
+/** About `target` ticks, and two where one would say nothing of the scale. */
+function fewTicks(low: number, high: number, target: number): number[] {
+  const found = ticks(low, high, target)
+  return found.length < 2 ? ticks(low, high, target + 2) : found
+}
+
 function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
   const low = u.scales.x?.min ?? 0
   const high = u.scales.x?.max ?? 1
   const target = Math.max(2, Math.min(6, Math.floor(u.bbox.width / devicePixelRatio / 110)))
   if (!p.time) {
-    const few = ticks(low, high, target)
-    const found = few.length < 2 ? ticks(low, high, target + 2) : few
+    const found = fewTicks(low, high, target)
     return p.x.every(Number.isInteger) ? found.filter(Number.isInteger) : found
   }
   const steps = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000]

@@ -25,7 +25,7 @@ describe('fixed', () => {
     expect(decimals([])).toBe(0)
   })
   it('never makes a small value of a column look like none', () => {
-    expect(['', inColumn(undefined, 1), inColumn(0, 1), inColumn(0.018, 1), inColumn(38.24, 1), inColumn(0.5, 0), inColumn(7, 0), inColumn(2e31, 1), inColumn(NaN, 1)]).toEqual(['', '', '0.0', '0.018', '38.2', '0.5', '7', '2e31', 'NaN'])
+    expect(['', inColumn(undefined, 1), inColumn(0, 1), inColumn(0.018, 1), inColumn(38.24, 1), inColumn(0.00513, 3), inColumn(0.5, 0), inColumn(7, 0), inColumn(2e31, 1), inColumn(NaN, 1)]).toEqual(['', '', '0.0', '0.018', '38.2', '0.005', '0.5', '7', '2e31', 'NaN'])
   })
 })
 

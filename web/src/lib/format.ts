@@ -54,13 +54,13 @@ export function decimals(values: Maybe[]): number {
 }
 
 /**
- * A number in a column of `digits` decimals. Where those would leave it fewer than two significant digits, and where it is very large, it is
- * printed with its own: one run that went astray must not make the others look like 0.
+ * A number in a column of `digits` decimals. Where those would leave nothing of it, and where it is very large, it is printed with its own:
+ * one run that went astray must not make the others look like 0.
  */
 export function inColumn(v: Maybe, digits: number): string {
   if (!present(v) || !Number.isFinite(v)) return num(v)
   const size = Math.abs(v)
-  return size >= 1e6 || (size < 10 ** (1 - digits) && Number(v.toFixed(digits)) !== v) ? num(v) : fixed(v, digits)
+  return size >= 1e6 || (size !== 0 && size < 10 ** -digits) ? num(v) : fixed(v, digits)
 }
 
 /** The words of an axis: as many digits as tell its ticks apart and are true, more than three where it takes them. */
