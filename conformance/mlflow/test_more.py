@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import subprocess
 import time
 
 import mlflow
@@ -115,6 +116,35 @@ def test_delete_and_restore(client):
         client.create_experiment("to be deleted")  # the name is taken until it is gone for good
     client.restore_experiment(eid)
     assert client.get_run(run.info.run_id).data.metrics == {"m": 2} and client.get_run(run.info.run_id).info.lifecycle_stage == "active"
+
+
+def test_the_job_of_gc(server, client, tmp_path):
+    """`mlflow gc` works on a database alone; `modelyard trash purge` does its work here: what clients deleted goes for good, with its files."""
+
+    def purge(*args):
+        command = [os.environ["MODELYARD_BIN"], "trash", "purge", *args, "--server", server.url, "-o", "json", "--yes"]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    eid = client.create_experiment("to be collected")
+    kept, gone = (client.create_run(eid).info.run_id for _ in range(2))
+    (tmp_path / "big.bin").write_bytes(os.urandom(100_000))
+    client.log_artifact(gone, str(tmp_path / "big.bin"))
+    client.log_text(kept, "stays", "a.txt")
+    client.delete_run(gone)
+    dry = purge("run:" + gone, "--dry-run")
+    assert dry["dry_run"] and dry["count"] == 1 and dry["freed_bytes"] >= 100_000
+    assert client.get_run(gone).info.lifecycle_stage == "deleted"
+    assert {k: v for k, v in purge("run:" + gone).items() if k != "dry_run"} == {k: v for k, v in dry.items() if k != "dry_run"}
+    for ask in (client.get_run, client.list_artifacts, client.restore_run):
+        with pytest.raises(MlflowException) as e:
+            ask(gone)
+        assert e.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+    assert mlflow.artifacts.load_text(client.get_run(kept).info.artifact_uri + "/a.txt") == "stays"
+    client.delete_experiment(eid)  # its runs go with it, and its name is free again
+    assert purge("experiment:" + eid)["count"] == 1
+    with pytest.raises(MlflowException, match="not found"):
+        client.get_run(kept)
+    assert client.create_experiment("to be collected") != eid
 
 
 def test_limits(client, experiment):

@@ -101,7 +101,7 @@ func (s *Server) compose() ([]domain, error) {
 	flow.Subscribe()
 	ds = append(ds, domain{name: "lifecycle", migrations: []db.Migrations{lifecycle.Migrations()}, start: flow.Start})
 	traces := trace.New(trace.Deps{DB: f.db, Events: f.events, Files: f.files, Clock: f.clock, Log: f.log.With("component", "trace"), Metrics: f.metrics,
-		Experiment: activeExperiment(track), Sees: track.Sees, SeesAll: track.SeesAll, Workspace: track.Workspace, Run: knownRun(track)})
+		Experiment: activeExperiment(track), Sees: track.Sees, SeesAll: track.SeesAll, Home: experimentHome(track), Run: knownRun(track)})
 	ds = append(ds, domain{name: "trace", migrations: []db.Migrations{trace.Migrations()}, run: traces.Index})
 	traces.Routes(f.router)
 	traces.Subscribe()

@@ -54,9 +54,11 @@ func (s *Server) metaRoutes() {
 	r.Handle(http.MethodGet, "/metrics", "metrics:read", metrics.ServeHTTP)
 	httpx.Get(r, "/api/v1/version", httpx.Public, "Version of this server", s.versionInfo)
 	r.Handle(http.MethodGet, "/api/v1/openapi.json", httpx.Public, s.openAPI)
-	r.Handle("", "/api/", httpx.Public, func(w http.ResponseWriter, req *http.Request) {
-		r.Error(w, req, errs.NotFoundf("http.route", "no route %s %s", req.Method, req.URL.Path).WithHint("GET /api/v1/openapi.json lists the routes"))
-	})
+	for _, base := range []string{"/api/", "/ajax-api/"} {
+		r.Handle("", base, httpx.Public, func(w http.ResponseWriter, req *http.Request) {
+			r.Error(w, req, errs.NotFoundf("http.route", "no route %s %s", req.Method, req.URL.Path).WithHint("GET /api/v1/openapi.json lists the routes"))
+		})
+	}
 	page := ui.Handler()
 	r.Handle("", "/", httpx.Public, func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {

@@ -18,6 +18,14 @@ func activeExperiment(runs *tracking.Service) func(context.Context, string) erro
 	}
 }
 
+// experimentHome lets the trash say where a trace was.
+func experimentHome(runs *tracking.Service) func(context.Context, string) (string, string, error) {
+	return func(ctx context.Context, id string) (string, string, error) {
+		e, err := runs.Experiment(ctx, id)
+		return e.Name, e.Workspace, err
+	}
+}
+
 func knownRun(runs *tracking.Service) func(context.Context, string) error {
 	return func(ctx context.Context, id string) error {
 		_, err := runs.HasRun(ctx, id)

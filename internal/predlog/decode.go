@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/varint"
 )
 
 var errDamaged = errs.E(errs.Internal, "predlog.read", "a frame of the prediction log is damaged", nil)
@@ -39,69 +40,12 @@ func frameAt(b []byte) (frame []byte, ok bool) {
 func frameStream(f []byte) uint32 { return binary.LittleEndian.Uint32(f[streamAt:]) }
 func frameTime(f []byte) int64    { return int64(binary.LittleEndian.Uint64(f[timeAt:])) }
 
-// decoder reads a body; after a fault all reads give zero values and bad is set.
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// decoder reads a body.
+type decoder struct{ varint.Reader }
 
-func (d *decoder) take(n int) []byte {
-	if n < 0 || n > len(d.b) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	out := d.b[:n]
-	d.b = d.b[n:]
-	return out
-}
+func bodyOf(frame []byte) *decoder { return &decoder{varint.Reader{B: frame[headerLen:]}} }
 
-func (d *decoder) byte() byte {
-	if p := d.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count reads a number of things of at least size bits each, which bounds what is allocated for them.
-func (d *decoder) count(bits int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b))*8/uint64(bits) {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return ""
-	}
-	return string(d.take(int(n)))
-}
-
-func (d *decoder) id() (id ID) { copy(id[:], d.take(16)); return id }
+func (d *decoder) id() (id ID) { copy(id[:], d.Take(16)); return id }
 
 // batchHead is the part of a prediction frame before its values.
 type batchHead struct {
@@ -127,29 +71,29 @@ func (h *batchHead) requestID(row int) (id ID) {
 }
 
 func decodeHead(d *decoder) (h batchHead, flags byte) {
-	flags = d.byte()
+	flags = d.Byte()
 	h.role, h.status = roles[min(int(flags&3), len(roles)-1)], OK
-	h.rows = d.count(128)
-	h.time = d.varint()
-	h.latency = time.Duration(d.uvarint()) * time.Microsecond
+	h.rows = d.Count(128)
+	h.time = d.Varint()
+	h.latency = time.Duration(d.Uvarint()) * time.Microsecond
 	if flags&flagMirrored != 0 {
-		h.mirrors = int(min(d.uvarint(), 64))
+		h.mirrors = int(min(d.Uvarint(), 64))
 	}
 	if flags&flagFailed != 0 {
-		h.status, h.err = Failed, d.text()
+		h.status, h.err = Failed, d.Text()
 	}
-	h.ids = d.take(h.rows * 16)
+	h.ids = d.Take(h.rows * 16)
 	if flags&flagRequestIDs != 0 {
-		h.requestIDs = d.take(h.rows * 16)
+		h.requestIDs = d.Take(h.rows * 16)
 	}
 	return h, flags
 }
 
 // decodeBatch reads the records of a prediction frame.
 func decodeBatch(frame []byte, sc *Schema) ([]Record, error) {
-	d := &decoder{b: frame[headerLen:]}
+	d := bodyOf(frame)
 	h, flags := decodeHead(d)
-	if d.bad {
+	if d.Bad {
 		return nil, errDamaged
 	}
 	out := make([]Record, h.rows)
@@ -163,19 +107,19 @@ func decodeBatch(frame []byte, sc *Schema) ([]Record, error) {
 	}
 	if flags&flagEventTimes != 0 {
 		for i := range out {
-			if t := d.varint(); t != 0 {
+			if t := d.Varint(); t != 0 {
 				out[i].EventTime, out[i].EventTimeSet = time.UnixMicro(t).UTC(), true
 			}
 		}
 	}
 	if flags&flagKeys != 0 {
 		for i := range out {
-			out[i].Key = d.text()
+			out[i].Key = d.Text()
 		}
 	}
 	ins := d.columns(h.rows)
 	outs := d.columns(h.rows)
-	if d.bad {
+	if d.Bad {
 		return nil, errDamaged
 	}
 	for i := range out {
@@ -193,11 +137,11 @@ func rowOf(cols [][]any, row int) []any {
 }
 
 func (d *decoder) columns(rows int) [][]any {
-	n := d.count(8)
+	n := d.Count(8)
 	out := make([][]any, 0, min(n, 1024))
 	for range n {
 		c := d.column(rows)
-		if d.bad {
+		if d.Bad {
 			return nil
 		}
 		out = append(out, c)
@@ -206,27 +150,27 @@ func (d *decoder) columns(rows int) [][]any {
 }
 
 func (d *decoder) column(rows int) []any {
-	head, width := d.byte(), 1
+	head, width := d.Byte(), 1
 	if head&colWide != 0 {
-		width = d.count(1)
+		width = d.Count(1)
 	}
 	n := rows * width
 	var valid []byte
 	if head&colValid != 0 {
-		valid = d.take((n + 7) / 8)
+		valid = d.Take((n + 7) / 8)
 	}
-	if d.bad || n > len(d.b)*8 {
-		d.bad = true
+	if d.Bad || n > len(d.B)*8 {
+		d.Bad = true
 		return nil
 	}
 	kind := kinds[min(int(head&7), len(kinds)-1)]
 	values := make([]any, n)
 	var bits []byte
 	if kind == Bool {
-		bits = d.take((n + 7) / 8)
+		bits = d.Take((n + 7) / 8)
 	}
 	for i := range values {
-		if d.bad {
+		if d.Bad {
 			return nil
 		}
 		v := d.value(kind, head, bits, i)
@@ -234,7 +178,7 @@ func (d *decoder) column(rows int) []any {
 			values[i] = v
 		}
 	}
-	if width == 1 || d.bad {
+	if width == 1 || d.Bad {
 		return values
 	}
 	out := make([]any, rows)
@@ -250,47 +194,47 @@ func (d *decoder) value(kind Kind, head byte, bits []byte, i int) any {
 	case Float64:
 		var f float64
 		if head&colFloat32 != 0 {
-			if p := d.take(4); p != nil {
+			if p := d.Take(4); p != nil {
 				f = float64(math.Float32frombits(binary.LittleEndian.Uint32(p)))
 			}
-		} else if p := d.take(8); p != nil {
-			f = math.Float64frombits(binary.LittleEndian.Uint64(p))
+		} else {
+			f = math.Float64frombits(d.Uint64())
 		}
 		if math.IsNaN(f) {
 			return nil
 		}
 		return f
 	case Int64:
-		return d.varint()
+		return d.Varint()
 	case Datetime:
-		return time.UnixMicro(d.varint()).UTC()
+		return time.UnixMicro(d.Varint()).UTC()
 	case Bool:
 		return i/8 < len(bits) && bits[i/8]>>(i%8)&1 == 1
 	case String:
-		return d.text()
+		return d.Text()
 	case Binary:
-		return []byte(d.text())
+		return []byte(d.Text())
 	default:
-		return json.RawMessage(d.text())
+		return json.RawMessage(d.Text())
 	}
 }
 
 // decodeLabels reads the labels of a label frame.
 func decodeLabels(frame []byte, endpoint string) ([]Label, error) {
-	d := &decoder{b: frame[headerLen:]}
-	n := d.count(160)
-	at := time.UnixMicro(d.varint()).UTC()
+	d := bodyOf(frame)
+	n := d.Count(160)
+	at := time.UnixMicro(d.Varint()).UTC()
 	out := make([]Label, 0, n)
 	for range n {
 		l := Label{PredictionID: d.id().String(), Endpoint: endpoint, Time: at, EventTime: at}
-		flags := d.byte()
+		flags := d.Byte()
 		l.Late, l.Replaced = flags&labelLate != 0, flags&labelReplaced != 0
-		if t := d.varint(); t != 0 {
+		if t := d.Varint(); t != 0 {
 			l.EventTime, l.EventTimeSet = time.UnixMicro(t).UTC(), true
 		}
-		l.Key = d.text()
-		raw := d.text()
-		if d.bad || json.Unmarshal([]byte(raw), &l.Value) != nil {
+		l.Key = d.Text()
+		raw := d.Text()
+		if d.Bad || json.Unmarshal([]byte(raw), &l.Value) != nil {
 			return nil, errDamaged
 		}
 		out = append(out, l)

@@ -334,9 +334,9 @@ func (s *Service) rebuild(ctx context.Context) error {
 		if frame[typeAt] != predictionFrame {
 			return false, nil
 		}
-		d := &decoder{b: frame[headerLen:]}
+		d := bodyOf(frame)
 		h, flags := decodeHead(d)
-		if d.bad {
+		if d.Bad {
 			return false, nil
 		}
 		s.stats.version(sc.Endpoint, sc.Version).put(time.UnixMicro(frameTime(frame)), h.role, h.status == Failed, h.latency, h.rows)
@@ -345,11 +345,11 @@ func (s *Service) rebuild(ctx context.Context) error {
 		}
 		if flags&flagEventTimes != 0 {
 			for range h.rows {
-				d.varint()
+				d.Varint()
 			}
 		}
 		for i := range h.rows {
-			if k := d.text(); k != "" && !d.bad {
+			if k := d.Text(); k != "" && !d.Bad {
 				s.keys.put(sc.Endpoint, k, h.id(i))
 			}
 		}

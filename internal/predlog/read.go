@@ -409,9 +409,9 @@ func (f *finder) search(ctx context.Context, endpoint string, id ID, shadows boo
 
 // rowWith is the row of a frame with that id (or that request id), -1 when there is none. Only the head is decoded.
 func rowWith(frame []byte, id ID, request bool) int {
-	d := &decoder{b: frame[headerLen:]}
+	d := bodyOf(frame)
 	h, _ := decodeHead(d)
-	if d.bad || request && h.requestIDs == nil {
+	if d.Bad || request && h.requestIDs == nil {
 		return -1
 	}
 	ids := h.ids

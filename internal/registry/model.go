@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -14,13 +15,13 @@ import (
 
 // Limits of what a client may write.
 const (
-	MaxName        = 256     // bytes of a model name
-	MaxAlias       = 255     // bytes of an alias
-	MaxDescription = 100_000 // bytes
-	MaxTagKey      = 250     // bytes
-	MaxTagValue    = 100_000 // bytes
+	MaxName        = 256     // characters of a model name
+	MaxAlias       = 255     // characters of an alias
+	MaxDescription = 100_000 // characters
+	MaxTagKey      = 250     // characters
+	MaxTagValue    = 100_000 // characters
 	MaxTags        = 1000    // tags of one model or version
-	MaxReason      = 2000    // bytes
+	MaxReason      = 2000    // characters
 )
 
 // Model is a registered model.
@@ -40,7 +41,7 @@ type Model struct {
 
 // NewModel describes a model to register.
 type NewModel struct {
-	Name        string            `json:"name" doc:"letters, digits, spaces and . _ - ( ) +, at most 256 bytes; in another workspace than the default one <workspace>:<name>"`
+	Name        string            `json:"name" doc:"letters of any script, digits, spaces and . _ - ( ) +, at most 256 characters; in another workspace than the default one <workspace>:<name>"`
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 }
@@ -53,8 +54,9 @@ type ModelChange struct {
 }
 
 // CheckName checks a model name and gives it in Unicode normal form NFC. Names go into URLs, URIs (models:/name@alias), shells and
-// file names and are compared by people, so the characters are few: Latin letters, digits, inner spaces and . _ - ( ) +. A name in another
-// workspace than the default one has it before it, with a colon. It returns Invalid.
+// file names and are compared by people, so the characters are few: letters, digits, inner spaces and . _ - ( ) +. Latin letters do not stand
+// beside Cyrillic or Greek ones, which look alike (Unicode TS 39, "moderately restrictive"). A name in another workspace than the default
+// one has it before it, with a colon. It returns Invalid.
 func CheckName(name string) (string, error) {
 	workspace, bare := space.Split(name)
 	if bare == name {
@@ -74,24 +76,40 @@ func checkBare(name string) (string, error) {
 	if name == "" {
 		return bad("expected a name, it is empty")
 	}
-	if len(name) > MaxName {
-		return bad("expected at most %d bytes, it has %d", MaxName, len(name))
+	if size := utf8.RuneCountInString(name); size > MaxName {
+		return bad("expected at most %d characters, it has %d", MaxName, size)
 	}
 	n := norm.NFC.String(name)
 	if norm.NFKC.String(n) != n {
 		return bad("%q holds a look-alike form of a plain character", name)
 	}
+	latin, alike, before := false, false, ' '
 	for _, r := range n {
-		switch {
-		case unicode.Is(unicode.Latin, r), r >= '0' && r <= '9', strings.ContainsRune(" ._-()+", r):
-		default:
-			return bad("%q holds %q: expected Latin letters, digits, spaces and . _ - ( ) +", name, r)
+		if !mayFollow(before, r) {
+			return bad("%q holds %q: expected letters, digits, spaces and . _ - ( ) +", name, r)
 		}
+		latin = latin || unicode.Is(unicode.Latin, r)
+		alike = alike || unicode.In(r, unicode.Cyrillic, unicode.Greek)
+		before = r
+	}
+	if latin && alike {
+		return bad("%q mixes Latin letters with others that look like them", name)
 	}
 	if strings.Trim(n, " ") != n || strings.HasSuffix(n, ".") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "-") {
 		return bad("%q starts with a dot, a dash or a space, or ends with a dot or a space", name)
 	}
 	return n, nil
+}
+
+// mayFollow reports whether a character may stand in a name, behind another.
+func mayFollow(before, r rune) bool {
+	switch {
+	case unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point): // cannot be seen
+		return false
+	case unicode.Is(unicode.M, r): // for scripts that write with marks; a Latin letter and its accent are one character in NFC
+		return unicode.In(before, unicode.L, unicode.M) && !unicode.Is(unicode.Latin, before)
+	}
+	return unicode.In(r, unicode.L, unicode.Nd) || strings.ContainsRune(" ._-()+", r)
 }
 
 // fold is the form in which two names that people would mix up are equal.
@@ -105,8 +123,8 @@ func CheckAlias(alias string) error {
 	switch {
 	case alias == "":
 		return bad("expected an alias such as champion, it is empty")
-	case len(alias) > MaxAlias:
-		return bad("expected at most %d bytes, it has %d", MaxAlias, len(alias))
+	case utf8.RuneCountInString(alias) > MaxAlias:
+		return bad("expected at most %d characters, it has %d", MaxAlias, utf8.RuneCountInString(alias))
 	case strings.HasPrefix(alias, "-"):
 		return bad("%q starts with a dash", alias)
 	case strings.EqualFold(alias, "latest"):
@@ -124,8 +142,8 @@ func CheckAlias(alias string) error {
 }
 
 func checkText(c *errs.Collector, field, v string, most int) {
-	if len(v) > most {
-		c.Add(field, "expected at most %d bytes, it has %d", most, len(v))
+	if size := utf8.RuneCountInString(v); size > most {
+		c.Add(field, "expected at most %d characters, it has %d", most, size)
 	}
 	if strings.ContainsRune(v, 0) || !validUTF8(v) {
 		c.Add(field, "expected UTF-8 text without NUL")

@@ -131,12 +131,12 @@ func wantKind(t *testing.T, err error, k errs.Kind) {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"bike-demand", "Bike demand (v2)", "größe_1.0", "a", "gro\u0308sse", strings.Repeat("a", 256)} {
+	for _, good := range []string{"bike-demand", "Bike demand (v2)", "größe_1.0", "a", "gro\u0308sse", "需求预测-v2", "Спрос 2", "मांग", strings.Repeat("é", 256)} {
 		if _, err := CheckName(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "a/b", "a%2fb", "a:b", "a@b", "a\x00b", "a\nb", "..", ".a", "a.", " a", "a ", "-a", "раypal", "ａｂ", "a\u200bb", "a$(x)", "a`b", strings.Repeat("a", 257), "a\xff"} {
+	for _, bad := range []string{"", "a/b", "a%2fb", "a:b", "a@b", "a\x00b", "a\nb", "..", ".a", "a.", " a", "a ", "-a", "раypal", "αlpha", "a\U0001f600", "a&b", "a\u0338", "模\ufe0f", "\u0301a", "а\u034fб", "ａｂ", "a\u200bb", "a$(x)", "a`b", strings.Repeat("a", 257), "a\xff"} {
 		if _, err := CheckName(bad); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%q: want invalid, got %v", bad, err)
 		}
@@ -299,9 +299,9 @@ func TestBadVersions(t *testing.T) {
 				t.Errorf("%s: want %s, got %v", c.name, c.kind, err)
 			}
 		}
-		for _, bad := range []string{"", "0", "-1", "1.0", "01", "x", "99999999999999999999"} {
+		for bad, kind := range map[string]errs.Kind{"": errs.Invalid, "0": errs.NotFound, "-1": errs.NotFound, "1.0": errs.Invalid, "01": errs.Invalid, "x": errs.Invalid, "99999999999999999999": errs.Invalid} {
 			_, err := b.GetVersion(ctx, "bike", bad)
-			wantKind(t, err, errs.Invalid)
+			wantKind(t, err, kind)
 		}
 		m, err := b.GetModel(ctx, "bike")
 		if err != nil || m.VersionsCount != 0 {

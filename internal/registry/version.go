@@ -105,7 +105,7 @@ type NewVersion struct {
 	Source        string // as the client gave it
 	RunID         string
 	LoggedModelID string
-	RunLink       string // at most 500 bytes
+	RunLink       string // at most 500 characters
 	FilesRoot     string // a blob.Files root, e.g. tracking.RunRoot(id)
 	FilesDir      string // the folder of the model below it; "" for the root itself
 	AllowNoFiles  bool   // MLflow prompts and versions of foreign sources have none
@@ -135,7 +135,10 @@ type HistoryEntry struct {
 // parseNumber reads a version number.
 func parseNumber(version string) (int64, error) {
 	n, err := strconv.ParseInt(version, 10, 64)
-	if err != nil || n < 1 || strconv.FormatInt(n, 10) != version {
+	if err == nil && n < 1 {
+		return 0, errs.NotFoundf("registry.version", "there is no version %d, they count from 1", n)
+	}
+	if err != nil || strconv.FormatInt(n, 10) != version {
 		return 0, errs.Invalidf("registry.version", "%.40q is not a version", version).WithField("version", "expected a whole number from 1")
 	}
 	return n, nil

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
+	"github.com/modelyard/modelyard/internal/platform/varint"
 )
 
 // fact is what is counted and measured of a span without reading it.
@@ -115,110 +116,65 @@ func encodeFacts(fs []fact) []byte {
 	return append(b, body...)
 }
 
-// decoder reads encoded facts; bad says that they end too early.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return make([]byte, min(n, 8))
-	}
-	out := d.b[:n]
-	d.b = d.b[n:]
-	return out
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
 func badFacts() error {
 	return errs.E(errs.Internal, "trace.decode", "the index of a block of spans cannot be read", nil)
 }
 
-// head reads the ids, which stand first.
-func (d *decoder) head() ([][8]byte, error) {
-	if len(d.b) == 0 || d.b[0] != factsFormat {
+// factIDs reads the ids, which stand first.
+func factIDs(r *varint.Reader) ([][8]byte, error) {
+	if r.Byte() != factsFormat {
 		return nil, badFacts()
 	}
-	d.b = d.b[1:]
-	n := d.uint()
-	if d.bad || n > uint64(len(d.b))/8 {
-		return nil, badFacts()
-	}
-	ids := make([][8]byte, n)
+	ids := make([][8]byte, r.Count(64))
 	for i := range ids {
-		copy(ids[i][:], d.take(8))
+		copy(ids[i][:], r.Take(8))
+	}
+	if r.Bad {
+		return nil, badFacts()
 	}
 	return ids, nil
 }
 
 // decodeIDs reads the ids of the spans of a block alone.
-func decodeIDs(b []byte) ([][8]byte, error) {
-	d := decoder{b: b}
-	return d.head()
-}
+func decodeIDs(b []byte) ([][8]byte, error) { return factIDs(&varint.Reader{B: b}) }
 
 func decodeFacts(b []byte) ([]fact, error) {
-	d := decoder{b: b}
-	ids, err := d.head()
+	r := &varint.Reader{B: b}
+	ids, err := factIDs(r)
 	if err != nil {
 		return nil, err
 	}
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		return nil, badFacts()
-	}
-	texts := make([]string, n)
+	texts := make([]string, r.Count(8))
 	for i := range texts {
-		texts[i] = string(d.take(d.uint()))
+		texts[i] = r.Text()
 	}
 	text := func() string {
-		if n := d.uint(); n < uint64(len(texts)) {
+		if n := r.Uvarint(); n < uint64(len(texts)) {
 			return texts[n]
 		}
-		d.bad = true
+		r.Bad = true
 		return ""
 	}
 	out := make([]fact, len(ids))
 	for i := range out {
 		f := &out[i]
-		f.id, f.start = ids[i], int64(d.uint())
-		switch took := d.int(); {
+		f.id, f.start = ids[i], int64(r.Uvarint())
+		switch took := r.Varint(); {
 		case took > 0:
 			f.end = f.start + took - 1
 		case took < 0:
 			f.end = f.start + took
 		}
-		flags := d.take(1)[0]
+		flags := r.Byte()
 		f.status = statuses()[min(flags&3, 2)]
 		f.name, f.typ, f.model, f.provider = text(), text(), text(), text()
 		for k := range f.costs {
 			f.costs[k] = math.NaN()
 			if flags&(4<<k) != 0 {
-				f.costs[k] = math.Float64frombits(binary.LittleEndian.Uint64(d.take(8)))
+				f.costs[k] = math.Float64frombits(r.Uint64())
 			}
 		}
-		if d.bad {
+		if r.Bad {
 			return nil, badFacts()
 		}
 	}

@@ -72,7 +72,7 @@ func (c *candidate) one(k *compare) bool {
 		v, ok := c.Metadata[k.Ref.Key]
 		return k.text(v, ok)
 	case ofIssue:
-		return slices.ContainsFunc(c.Assessments, func(a Assessment) bool { return a.Kind == Issue && a.Name == k.Text })
+		return slices.ContainsFunc(c.Assessments, func(a Assessment) bool { return a.Kind == Issue && k.texts(a.Name) })
 	}
 	return c.assessed(k)
 }
@@ -98,7 +98,7 @@ func (c *candidate) attribute(k *compare) bool {
 	case "experiment_id":
 		return k.text(c.ExperimentID, true)
 	case "prompt":
-		return slices.Contains(c.prompts, k.Text)
+		return slices.ContainsFunc(c.prompts, k.texts)
 	case "run_id":
 		runs := c.runs
 		if v := c.RunID(); v != "" {

@@ -57,13 +57,23 @@ func (s *Service) trashed(ctx context.Context, q discard.Query) ([]discard.Item,
 		return nil, err
 	}
 	items, err := s.st.trashed(ctx, from, q)
-	if err != nil || s.d.Workspace == nil {
+	if err != nil || s.d.Home == nil {
 		return items, err
 	}
 	for i := range items {
-		if items[i].Workspace, err = s.d.Workspace(ctx, items[i].Resource); err != nil {
+		it := &items[i]
+		if i > 0 && it.Resource == items[i-1].Resource {
+			it.Parent, it.Workspace = items[i-1].Parent, items[i-1].Workspace
+			continue
+		}
+		name, workspace, err := s.d.Home(ctx, it.Resource)
+		if errs.Is(err, errs.NotFound) { // removed a moment ago: its traces follow
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		it.Parent, it.Workspace = "experiment "+name, workspace
 	}
 	return items, nil
 }

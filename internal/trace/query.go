@@ -37,8 +37,8 @@ func dialect() filter.Dialect {
 			Aliases: map[string]string{"timestamp": "timestamp_ms", "request_time": "timestamp_ms", "execution_time": "execution_time_ms",
 				"execution_duration": "execution_time_ms", "end_time": "end_time_ms", "trace_id": "request_id", "state": "status"},
 		},
-		{Entity: ofTag, Names: []string{"tag", "tags"}, Regexp: true, Unordered: true},
-		{Entity: ofMetadata, Names: []string{"metadata", "request_metadata"}, Regexp: true, Unordered: true},
+		{Entity: ofTag, Names: []string{"tag", "tags"}, Regexp: true},
+		{Entity: ofMetadata, Names: []string{"metadata", "request_metadata"}, Regexp: true},
 		{Entity: ofSpan, Names: []string{"span"}, Regexp: true, Unordered: true},
 		{Entity: ofFeedback, Names: []string{"feedback"}, Type: filter.Either, Regexp: true, Unordered: true},
 		{Entity: ofExpectation, Names: []string{"expectation"}, Type: filter.Either, Regexp: true, Unordered: true},
@@ -103,6 +103,14 @@ func compile(n filter.Node) (node, error) {
 	return nil, errs.E(errs.Internal, "trace.filter", "the filter has an unknown part", nil)
 }
 
+// equals lists the texts that = or IN compares with.
+func equals(c *filter.Compare) []string {
+	if c.Op == filter.In {
+		return c.List
+	}
+	return []string{c.Text}
+}
+
 // checkCompare refuses what the language of traces does not have though the shared one does.
 func checkCompare(c *filter.Compare) error {
 	only := func(ops ...filter.Op) error {
@@ -125,14 +133,16 @@ func checkCompare(c *filter.Compare) error {
 			return only(filter.Like, filter.ILike, filter.RLike)
 		}
 	case c.Ref.Entity == ofIssue:
-		return only(filter.Eq)
+		return only(filter.Eq, filter.In)
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "text":
 		return only(filter.Like, filter.ILike, filter.RLike)
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "prompt":
-		if strings.Count(c.Text, "/") != 1 {
+		if err := only(filter.Eq, filter.In); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(equals(c), func(v string) bool { return strings.Count(v, "/") != 1 }) {
 			return errs.Invalidf("trace.filter", "the filter is not valid: expected prompt = 'name/version'")
 		}
-		return only(filter.Eq)
 	}
 	return nil
 }
@@ -141,8 +151,13 @@ func checkCompare(c *filter.Compare) error {
 func parseOrder(items []string) ([]filter.Order, error) {
 	orders, err := filter.ParseOrder(items, dialect())
 	for _, o := range orders {
-		if slices.Contains([]string{"prompt", "text", "client_request_id", "session_id"}, o.Ref.Key) {
-			return nil, errs.Invalidf("trace.order", "traces sort by timestamp_ms, execution_time_ms, end_time_ms, status, request_id, name, run_id or experiment_id, not by %s", o.Ref.Key)
+		switch {
+		case o.Ref.Entity != ofTrace:
+			if strings.ContainsAny(o.Ref.Key, "\"'\\?") {
+				return nil, errs.Invalidf("trace.order", "traces do not sort by a key with quotes, a backslash or a question mark, such as %.60q", o.Ref.Key)
+			}
+		case slices.Contains([]string{"prompt", "text", "client_request_id", "session_id"}, o.Ref.Key):
+			return nil, errs.Invalidf("trace.order", "traces sort by timestamp_ms, execution_time_ms, end_time_ms, status, request_id, name, run_id, experiment_id, tag.<key> or metadata.<key>, not by %s", o.Ref.Key)
 		}
 	}
 	return orders, err

@@ -182,16 +182,12 @@ func (s *Service) plan(ctx context.Context, q Query) (*plan, error) {
 		p.args = append(p.args, string(q.State))
 	}
 	for _, o := range orders {
-		p.keys = append(p.keys, s.sortKeys(o.Ref.Key, o.Desc)...)
+		p.keys = append(p.keys, s.sortKeys(o.Ref, o.Desc)...)
 	}
-	has := func(key string) bool {
-		return slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref.Key == key })
-	}
-	if !has("timestamp_ms") {
-		p.keys = append(p.keys, s.sortKeys("timestamp_ms", true)...)
-	}
-	if !has("request_id") {
-		p.keys = append(p.keys, s.sortKeys("request_id", false)...)
+	for _, last := range []filter.Order{{Ref: filter.Ref{Entity: ofTrace, Key: "timestamp_ms"}, Desc: true}, {Ref: filter.Ref{Entity: ofTrace, Key: "request_id"}}} {
+		if !slices.ContainsFunc(orders, func(o filter.Order) bool { return o.Ref == last.Ref }) {
+			p.keys = append(p.keys, s.sortKeys(last.Ref, last.Desc)...)
+		}
 	}
 	s.narrow(p, tree)
 	if q.PageToken == "" {
@@ -231,14 +227,30 @@ func missing(empty bool) any {
 }
 
 // sortKeys: values that are not there come last whatever the direction.
-func (s *Service) sortKeys(key string, desc bool) []sortKey {
+func (s *Service) sortKeys(ref filter.Ref, desc bool) []sortKey {
 	text := func(column string, value func(t *Trace) any) sortKey {
 		if s.d.DB.Engine() == db.Postgres {
 			column += ` COLLATE "C"`
 		}
 		return sortKey{column, desc, true, value}
 	}
-	switch key {
+	perhaps := func(column string, value func(t *Trace) string) []sortKey {
+		return []sortKey{{"CASE WHEN " + column + " = '' THEN 1 ELSE 0 END", false, false, func(t *Trace) any { return missing(value(t) == "") }},
+			text(column, func(t *Trace) any { return value(t) })}
+	}
+	label := func(column string) string { // the key has no quotes, see parseOrder
+		if s.d.DB.Engine() == db.Postgres {
+			return "coalesce(" + column + "::json ->> '" + ref.Key + "', '')"
+		}
+		return "coalesce(json_extract(" + column + `, '$."` + ref.Key + `"'), '')`
+	}
+	switch ref.Entity {
+	case ofTag:
+		return perhaps(label("tags"), func(t *Trace) string { return t.Tags[ref.Key] })
+	case ofMetadata:
+		return perhaps(label("metadata"), func(t *Trace) string { return t.Metadata[ref.Key] })
+	}
+	switch ref.Key {
 	case "timestamp_ms":
 		return []sortKey{{"started_at", desc, false, func(t *Trace) any { return clock.Micros(t.Start) }}}
 	case "execution_time_ms":
@@ -263,9 +275,9 @@ func (s *Service) sortKeys(key string, desc bool) []sortKey {
 	case "experiment_id":
 		return []sortKey{text("experiment_id", func(t *Trace) any { return t.ExperimentID })}
 	case "name":
-		return []sortKey{{"CASE WHEN name = '' THEN 1 ELSE 0 END", false, false, func(t *Trace) any { return missing(t.Name == "") }}, text("name", func(t *Trace) any { return t.Name })}
+		return perhaps("name", func(t *Trace) string { return t.Name })
 	case "run_id":
-		return []sortKey{{"CASE WHEN run_id = '' THEN 1 ELSE 0 END", false, false, func(t *Trace) any { return missing(t.RunID() == "") }}, text("run_id", func(t *Trace) any { return t.RunID() })}
+		return perhaps("run_id", (*Trace).RunID)
 	}
 	return []sortKey{text("id", func(t *Trace) any { return t.ID })}
 }
@@ -308,7 +320,8 @@ func (s *Service) condition(c *compare) (string, []any) {
 	case c.Ref.Entity == ofTrace && c.Op == filter.Eq && c.Ref.Key == "run_id":
 		return "(run_id = ? OR id IN (SELECT trace_id FROM trace_link WHERE kind = 'run' AND target = ?))", []any{c.Text, c.Text}
 	case c.Ref.Entity == ofTrace && c.Ref.Key == "prompt":
-		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target = ?)", []any{c.Text}
+		prompts := equals(c.Compare)
+		return "id IN (SELECT trace_id FROM trace_link WHERE kind = 'prompt' AND target IN (" + db.Placeholders(len(prompts)) + "))", anys(prompts)
 	case c.Ref.Entity == ofTag && c.Op == filter.Eq && c.Ref.Key != TagPrompts:
 		return contains("tags"), []any{quotedText(c.Ref.Key) + ":" + quotedText(c.Text)}
 	case c.Ref.Entity == ofTag && c.Op == filter.NotNull && c.Ref.Key != TagPrompts:

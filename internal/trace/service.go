@@ -40,8 +40,8 @@ type Deps struct {
 	// nil when everything is seen.
 	Sees    func(ctx context.Context, id string) (bool, error)
 	SeesAll func(ctx context.Context) bool
-	// Workspace says where an experiment is; nil when there are none.
-	Workspace func(ctx context.Context, experiment string) (string, error)
+	// Home says what an experiment is called and which workspace it is in; nil when nobody knows.
+	Home func(ctx context.Context, experiment string) (name, workspace string, err error)
 	// Run returns nil when a run is there, else NotFound.
 	Run func(ctx context.Context, id string) error
 }
@@ -506,7 +506,7 @@ type Deletion struct {
 func (d Deletion) validate() error {
 	switch {
 	case !idPattern.MatchString(d.ExperimentID):
-		return errs.Invalidf("trace.delete", "Missing value for required parameter 'experiment_id'").WithField("experiment_id", "expected an id")
+		return errs.Invalidf("trace.delete", "Missing value for required parameter 'experiment_id'. See the API docs for more information about request parameters.")
 	case d.Before == nil && len(d.IDs) == 0:
 		return errs.Invalidf("trace.delete", "Either `max_timestamp_millis` or `trace_ids` must be specified.")
 	case d.Before != nil && len(d.IDs) > 0:

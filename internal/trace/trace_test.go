@@ -246,6 +246,11 @@ func TestSearch(t *testing.T) {
 			"run_id = 'run1'":                                           "4 5",
 			"run_id IN ('run1')":                                        "4 5",
 			"prompt = 'ask/2'":                                          "6",
+			"prompt IN ('ask/1', 'ask/2')":                              "6",
+			"NOT prompt IN ('ask/2') AND tag.n IN ('5', '6')":           "5",
+			"prompt IN ('ask/2', 'ask')":                                "!",
+			"prompt LIKE 'a/%'":                                         "!",
+			"issue.id IN ('x', 'y')":                                    "",
 			"prompt = 'ask'":                                            "!",
 			"client_request_id = 'req'":                                 "4",
 			"request_id IN ('" + tid(1) + "', 'x')":                     "1",
@@ -268,6 +273,7 @@ func TestSearch(t *testing.T) {
 		for o, want := range map[string]string{
 			"execution_time_ms DESC": "8 5 2 7 4 1 6 3", "execution_time_ms": "6 7 4 1 8 5 2 3", "name, request_id DESC": "8 6 4 2 7 5 3 1", "run_id": "4 8 6 7 5 2 3 1",
 			"end_time_ms": "1 3 2 4 5 6 7 8", "status": "3 8 6 7 4 5 2 1", "experiment_id DESC, timestamp": "8 1 2 3 4 5 6 7",
+			"tag.n DESC": "8 7 6 5 4 3 2 1", "metadata.m, tags.`n`": "4 8 1 5 2 6 3 7", "tag.none, timestamp": "1 2 3 4 5 6 7 8",
 		} {
 			for limit := 1; limit <= 8; limit += 3 {
 				var got []string
@@ -293,7 +299,7 @@ func TestSearch(t *testing.T) {
 		if err != nil || next == "" {
 			t.Fatal(err)
 		}
-		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
+		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.`x'`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"metadata.`a?`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"feedback.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
 			if _, _, err := s.Search(ctx, q); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%+v: %v", q, err)
 			}

@@ -120,13 +120,17 @@ func checkText(c *errs.Collector, field, s string, most int) {
 
 // checkKey refuses keys that are empty, too long, or would climb out of a folder when a client stores them as files.
 func checkKey(c *errs.Collector, field, key string, most int) {
+	checkAnyKey(c, field, key, most)
+	if key != "" && !cleanKey(key) {
+		c.Add(field, "%q is not a valid key: expected letters, digits, spaces and _ - . : / without empty, . or .. parts", clip(key))
+	}
+}
+
+// checkAnyKey refuses keys that are empty or too long.
+func checkAnyKey(c *errs.Collector, field, key string, most int) {
 	checkText(c, field, key, most)
 	if key == "" {
 		c.Add(field, "expected a key")
-		return
-	}
-	if !cleanKey(key) {
-		c.Add(field, "%q is not a valid key: expected letters, digits, spaces and _ - . : / without empty, . or .. parts", clip(key))
 	}
 }
 

@@ -76,13 +76,14 @@ func (n NewModel) validate() error {
 	return c.Err("tracking.create_model", "the logged model is not valid")
 }
 
+// validateModelValues takes any key: MLflow, which never stores those of logged models as files, does too.
 func validateModelValues(c *errs.Collector, tags []Tag, params []Param) {
 	for i, t := range tags {
-		checkKey(c, fmt.Sprintf("tags[%d].key", i), t.Key, MaxKey)
+		checkAnyKey(c, fmt.Sprintf("tags[%d].key", i), t.Key, MaxKey)
 		checkText(c, fmt.Sprintf("tags[%d].value", i), t.Value, MaxModelTagValue)
 	}
 	for i, p := range params {
-		checkKey(c, fmt.Sprintf("params[%d].key", i), p.Key, MaxKey)
+		checkAnyKey(c, fmt.Sprintf("params[%d].key", i), p.Key, MaxKey)
 		checkText(c, fmt.Sprintf("params[%d].value", i), p.Value, MaxParamValue)
 	}
 }

@@ -137,7 +137,7 @@ func (b Batch) validate() error {
 			checked[m.Key] = true
 			checkKey(&c, fmt.Sprintf("metrics[%d].key", i), m.Key, MaxKey)
 		}
-		if m.Time < -maxMillis || m.Time > maxMillis {
+		if m.Time < 0 || m.Time > maxMillis {
 			c.Add(fmt.Sprintf("metrics[%d].timestamp", i), "expected milliseconds since 1970, got %d", m.Time)
 		}
 	}

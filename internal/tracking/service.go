@@ -306,7 +306,7 @@ func (s *Service) DeleteTag(ctx context.Context, runID, key string) error {
 	return s.onRun(ctx, runID, ViewActive, func(tx *db.Tx, r runRow) error { return s.st.deleteTag(tx, r, key) })
 }
 
-// LogInputs notes the data and models that a run used. The same dataset (name and digest) is kept once.
+// LogInputs notes the data and models that a run used. The same dataset (name and digest) is kept once, with the tags that it came with first.
 func (s *Service) LogInputs(ctx context.Context, runID string, inputs []DatasetInput, models []ModelRef) error {
 	if err := validateInputs(inputs, models); err != nil {
 		return err

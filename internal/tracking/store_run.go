@@ -156,7 +156,7 @@ func (st *store) insertInputs(tx *db.Tx, r runRow, inputs []DatasetInput) error 
 			return err
 		}
 		_, err = tx.Exec(`INSERT INTO run_input (run, name, digest, exp, source_type, source, schema, profile, context, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (run, name, digest) DO UPDATE SET context = excluded.context, tags = excluded.tags`,
+			ON CONFLICT (run, name, digest) DO NOTHING`,
 			r.num, in.Name, in.Digest, r.exp, in.SourceType, in.Source, in.Schema, in.Profile, tagValue(in.Tags, tagContext), string(tags))
 		if err != nil {
 			return err

@@ -101,19 +101,6 @@ func (st *store) experimentNumber(ctx context.Context, eid string) (int64, error
 	return num, st.sees(ctx, num, noExperiment(eid))
 }
 
-// Workspace is the workspace of an experiment.
-func (s *Service) Workspace(ctx context.Context, eid string) (string, error) {
-	num, err := parseExperimentID(eid)
-	if err != nil {
-		return "", err
-	}
-	known, err := s.st.residents(ctx)
-	if w, ok := known[num]; ok || err != nil {
-		return w, err
-	}
-	return space.Default, nil
-}
-
 // Sees reports whether the request may see what is in an experiment.
 func (s *Service) Sees(ctx context.Context, eid string) (bool, error) {
 	if _, scoped := space.From(ctx); !scoped {

@@ -333,7 +333,7 @@ func TestTraceLife(t *testing.T) {
 			y.t.Fatalf("trash: %v", got)
 		}
 		item := y.ok("GET", "/api/v1/trash?kind=trace", "")["items"].([]any)[1].(map[string]any)
-		if item["name"] != "answer" || item["parent"] != "experiment "+exp || item["deleted_by"] == nil || item["purge_at"] == nil || num(item, "files") != 1 {
+		if item["name"] != "answer" || item["parent"] != "experiment answers" || item["deleted_by"] == nil || item["purge_at"] == nil || num(item, "files") != 1 {
 			y.t.Errorf("%v", item)
 		}
 		y.ok("POST", "/api/v1/trash/restore", `{"ids":["trace:tr-1"]}`)

@@ -209,11 +209,17 @@ func history(f *cmdutil.Factory) *cobra.Command {
 	}}
 }
 
+// rawOnly tells where older predictions are.
+const rawOnly = `
+
+It reads the raw log, which keeps raw_log_days (90 without a setting). Older predictions are in their hours' Parquet files alone:
+modelyard lineage prediction <id> still finds each of them.`
+
 func predictions(f *cmdutil.Factory) *cobra.Command {
 	var limit int
 	var version string
 	var labelled bool
-	cmd := &cobra.Command{Use: "predictions <name>", Short: "Show logged predictions, newest first", Args: cmdutil.Args("<name>")}
+	cmd := &cobra.Command{Use: "predictions <name>", Short: "Show logged predictions, newest first", Long: "Show logged predictions, newest first." + rawOnly, Args: cmdutil.Args("<name>")}
 	cmd.Flags().IntVar(&limit, "limit", 20, "most predictions to show")
 	cmd.Flags().StringVar(&version, "version", "", "only those of one version")
 	cmd.Flags().BoolVar(&labelled, "labelled", false, "only those whose truth is known")
@@ -234,7 +240,7 @@ func predictions(f *cmdutil.Factory) *cobra.Command {
 func export(f *cmdutil.Factory) *cobra.Command {
 	var format, out, from, to string
 	var labelled bool
-	cmd := &cobra.Command{Use: "export <name>", Short: "Export logged predictions with their labels", Args: cmdutil.Args("<name>")}
+	cmd := &cobra.Command{Use: "export <name>", Short: "Export logged predictions with their labels", Long: "Export logged predictions with their labels, oldest first." + rawOnly, Args: cmdutil.Args("<name>")}
 	fl := cmd.Flags()
 	fl.StringVar(&format, "format", "csv", "csv or parquet")
 	fl.StringVarP(&out, "file", "f", "-", "where to write; - is standard output")

@@ -41,7 +41,7 @@ where the other has none of that key. Traces stay in the old experiment, which c
 		if f.Structured() {
 			return f.Document(o)
 		}
-		f.Progress("moved %s runs and %s logged models into experiment %s; tags taken over: %s", o.Str("runs"), o.Str("models"), to, o.Str("tags"))
+		f.Progress("moved into experiment %s: runs %s, logged models %s; tags taken over: %s", to, o.Str("runs"), o.Str("models"), o.Str("tags"))
 		return nil
 	}
 	return cmd

@@ -47,7 +47,7 @@ that name the old experiment go on working. Traces stay in the experiment they w
 				return err
 			}
 		}
-		f.Progress("moved %d runs and %s logged models to experiment %s", len(moved), o.Str("models"), id)
+		f.Progress("moved to experiment %s: runs %d, logged models %s", id, len(moved), o.Str("models"))
 		if len(moved) > 0 {
 			f.Progress("  undo  modelyard run move ... --to %s", moved[0].Str("from"))
 		}

@@ -69,7 +69,7 @@ func Load(cmd *cobra.Command, file string) (config.Config, config.Origin, error)
 			flags[k.Name] = fl.Value.String()
 		}
 	}
-	return config.Load(file, os.LookupEnv, flags)
+	return config.Load(file, os.Environ(), flags)
 }
 
 func run(ctx context.Context, f *cmdutil.Factory, cfg config.Config) error {

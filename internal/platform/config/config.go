@@ -1,5 +1,5 @@
 // Package config is the one configuration of a server: defaults in code, then a YAML file, then MODELYARD_... variables, then flags;
-// the later one wins. Unknown keys are errors, and all problems are reported at once.
+// the later one wins. Unknown keys and variables are errors, and all problems are reported at once.
 package config
 
 import (
@@ -52,7 +52,7 @@ func Keys() []Key {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("key")
-		out = append(out, Key{Name: name, Env: "MODELYARD_" + strings.ToUpper(name), Flag: strings.ReplaceAll(name, "_", "-"),
+		out = append(out, Key{Name: name, Env: envPrefix + strings.ToUpper(name), Flag: strings.ReplaceAll(name, "_", "-"),
 			Doc: f.Tag.Get("doc"), Default: text(d.Field(i))})
 	}
 	return out
@@ -61,24 +61,57 @@ func Keys() []Key {
 // Origin says where each setting came from: default, the file's path, a variable or a flag.
 type Origin map[string]string
 
-// Load builds the configuration. file may be "" (then modelyard.yaml in the working folder is read if it is there); lookup gives
-// environment variables; flags holds the flags that the user set, by key.
-func Load(file string, lookup func(string) (string, bool), flags map[string]string) (Config, Origin, error) {
+// Load builds the configuration. file may be "" (then modelyard.yaml in the working folder is read if it is there); environ holds
+// NAME=value as os.Environ gives them; flags holds the flags that the user set, by key.
+func Load(file string, environ []string, flags map[string]string) (Config, Origin, error) {
 	c, origin, problems := Default(), Origin{}, &errs.Collector{}
 	for _, k := range Keys() {
 		origin[k.Name] = "default"
 	}
 	fromFile(&c, file, origin, problems)
+	fromEnvironment(&c, environ, origin, problems)
 	for _, k := range Keys() {
-		if v, ok := lookup(k.Env); ok {
-			set(&c, k.Name, v, k.Env, origin, problems)
-		}
 		if v, ok := flags[k.Name]; ok {
 			set(&c, k.Name, v, "--"+k.Flag, origin, problems)
 		}
 	}
 	c.validate(problems)
 	return c, origin, problems.Err("config.load", "the configuration is not right")
+}
+
+const envPrefix = "MODELYARD_"
+
+func fromEnvironment(c *Config, environ []string, origin Origin, problems *errs.Collector) {
+	for _, entry := range environ {
+		env, value, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(env, envPrefix)
+		if !ours || noSetting(name) || serviceLink(name, value) {
+			continue
+		}
+		set(c, strings.ToLower(name), value, env, origin, problems)
+	}
+}
+
+// noSetting reports whether a variable of ours, without its prefix, is none of the server's settings: the command line and the tools around it
+// read some, steps of pipelines and workers are given some, and a server that one of them starts inherits them.
+func noSetting(name string) bool {
+	switch name {
+	case "SERVER", "DEBUG", "WEBHOOK_SECRET", "BIN", "CRASH_KILLS", "OUTPUT", "PIPELINE", "PIPELINE_RUN", "STEP", "ATTEMPT", "PROBE_MEMORY":
+		return true
+	}
+	for _, family := range []string{"PARAM_", "OUTPUT_", "TEST_", "BENCH_"} {
+		if strings.HasPrefix(name, family) {
+			return true
+		}
+	}
+	return false
+}
+
+// serviceLink reports whether Kubernetes set the variable for a service called modelyard or modelyard-something.
+func serviceLink(name, value string) bool {
+	name = "_" + name
+	return strings.HasSuffix(name, "_SERVICE_HOST") || strings.HasSuffix(name, "_SERVICE_PORT") || strings.Contains(name, "_SERVICE_PORT_") ||
+		strings.Contains(name, "_PORT_") || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 }
 
 func fromFile(c *Config, file string, origin Origin, problems *errs.Collector) {
@@ -152,11 +185,14 @@ func set(c *Config, name, value, from string, origin Origin, problems *errs.Coll
 		}
 		return
 	}
-	hint := ""
+	hint := "modelyard config show lists them"
 	if near := nearest(name); near != "" {
-		hint = ", did you mean " + near
+		hint = "did you mean " + near
+		if strings.HasPrefix(from, envPrefix) {
+			hint = "did you mean " + envPrefix + strings.ToUpper(near)
+		}
 	}
-	problems.Add(from, "unknown key %q%s", name, hint)
+	problems.Add(from, "unknown key %q, %s", name, hint)
 }
 
 func text(v reflect.Value) string {

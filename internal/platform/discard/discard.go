@@ -14,7 +14,7 @@ type Item struct {
 	Kind      string    // run, experiment, model...
 	ID        string    // unique within its kind, stable; not always what people see
 	Name      string    // what people see
-	Parent    string    // what it lies in ("experiment 3"), "" for nothing
+	Parent    string    // what it lies in ("experiment churn"), "" for nothing
 	Workspace string    // the one it is in
 	Holds     int64     // things inside that go with it: the runs of an experiment, the versions of a model
 	DeletedAt time.Time // when it was deleted

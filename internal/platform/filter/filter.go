@@ -302,12 +302,15 @@ func (p *parser) ref() (Ref, *Family, Type, error) {
 	aggregates := map[string]Aggregate{"MIN": Min, "MAX": Max, "LAST": Last, "BEST": Best}
 	of, ok := aggregates[p.tok.keyword()]
 	name, before := p.tok, p.lex
-	if !ok {
+	if name.kind != word {
 		return p.plainRef()
 	}
 	if err := p.advance(); err != nil || p.tok.kind != open {
 		p.tok, p.lex = name, before
 		return p.plainRef()
+	}
+	if !ok {
+		return Ref{}, nil, 0, p.fail(name.pos, "there is no %s(), expected min, max, last or best of a metric,", shorten(name.text))
 	}
 	if err := p.advance(); err != nil {
 		return Ref{}, nil, 0, err
@@ -465,7 +468,8 @@ func (p *parser) takesNumber(op Op, typ Type) bool {
 
 func (p *parser) number(ref Ref) (float64, error) {
 	f, err := strconv.ParseFloat(p.tok.text, 64)
-	if p.tok.kind != number || err != nil || math.IsNaN(f) {
+	attribute := p.tok.kind == quoted && ref.Entity == Attribute // version_number = '1' is a number too
+	if p.tok.kind != number && !attribute || err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, p.fail(p.tok.pos, "expected a number for %s, found %q", shorten(ref.String()), shorten(p.tok.text))
 	}
 	return f, nil

@@ -106,6 +106,8 @@ func TestParseRefuses(t *testing.T) {
 		"NOT":                            "expected a key",
 		"NOT NOT":                        "expected a key",
 		"min(params.a) = '1'":            "min() takes a metric, not param.a, at position 5",
+		"median(metrics.a) > 1":          "there is no median(), expected min, max, last or best of a metric, at position 1",
+		"start_time > 'x'":               "expected a number for attribute.start_time, found \"x\" at position 14",
 		"min(metrics.a = 1":              "expected ) at position 15",
 		"min = 1":                        "unknown attribute \"min\"",
 		"tags.a RLIKE '('":               "not a regular expression",

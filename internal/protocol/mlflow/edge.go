@@ -76,7 +76,7 @@ const (
 
 // Routes registers every path.
 func (e *Edge) Routes(r *httpx.Router) {
-	for _, prefix := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/v1/traces"} {
+	for _, prefix := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/v1/traces", "/graphql", "/gateway", "/signup"} {
 		r.Errors(prefix, e.fail)
 	}
 	for i, base := range bases() {
@@ -208,17 +208,19 @@ func (e *Edge) fail(w http.ResponseWriter, req *http.Request, err error) {
 	httpx.WriteJSON(w, status, wireError{code, msg})
 }
 
-// describe is the message of an error for the client: what, which fields, why, and the next step.
+// describe is the message of an error for the client: what, which fields, why, and the next step. A whole sentence is one of MLflow's own and
+// stays as it is.
 func describe(err error) string {
 	var x *errs.Error
-	if !errors.As(err, &x) {
+	switch {
+	case !errors.As(err, &x):
 		return err.Error()
+	case x.Err == nil && strings.HasSuffix(x.Message, "."):
+		return x.Message
+	case x.Hint != "":
+		return x.Error() + "; " + x.Hint
 	}
-	msg := strings.TrimSuffix(x.Error(), ".")
-	if x.Hint != "" {
-		msg += "; " + x.Hint
-	}
-	return msg
+	return x.Error()
 }
 
 // codedError carries an MLflow code that no kind stands for.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -153,6 +154,8 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "runs/log-metric", `{"run_id":"` + run + `","key":"k","timestamp":1}`},
 		{"POST", "runs/log-metric", `{"run_id":"` + run + `","value":1}`},
 		{"POST", "runs/create", `{"experiment_id":"0","start_time":99999999999999999}`},
+		{"POST", "runs/log-metric", `{"run_id":"` + run + `","key":"k","value":1,"timestamp":-1}`},
+		{"POST", "runs/outputs", `{"run_id":"` + run + `"}`},
 		{"POST", "runs/update", `{"run_id":"` + run + `","status":"GONE"}`},
 		{"POST", "runs/search", `{"experiment_ids":["0"],"filter":"nonsense"}`},
 		{"POST", "runs/search", `{"experiment_ids":["0"],"max_results":50001}`},
@@ -405,6 +408,54 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 			t.Errorf("%.3s: %d times, want %d", what, strings.Count(text, what), n)
 		}
 	}
+	// tags and metadata of traces too: a trace is not refused for them
+	start := fmt.Sprintf(`{"trace":{"trace_info":{"trace_id":"tr-long","trace_location":{"mlflow_experiment":{"experiment_id":"0"}},"request_time":"2026-01-31T12:00:00Z","tags":{"a":%[1]q},"trace_metadata":{"b":%[1]q}}}}`,
+		strings.Repeat("ä", 8001))
+	do(t, s, "POST", "/api/3.0/mlflow/traces", start, 200)
+	do(t, s, "PATCH", "/api/3.0/mlflow/traces/tr-long/tags", fmt.Sprintf(`{"key":"c","value":%q}`, strings.Repeat("ä", 8001)), 200)
+	if _, text := s.Do(t, "GET", "/api/3.0/mlflow/traces/tr-long", ""); strings.Count(text, `":"`+strings.Repeat("ä", 8000)+`"`) != 3 {
+		t.Errorf("%d bytes of a trace with long tags", len(text))
+	}
+	// a dataset that is logged again keeps the tags it came with first
+	for _, tags := range []string{`[{"key":"mlflow.data.context","value":"train"}]`, `[{"key":"mlflow.data.context","value":"test"}]`, `[]`} {
+		do(t, s, "POST", api+"runs/log-inputs", fmt.Sprintf(`{"run_id":%q,"datasets":[{"tags":%s,"dataset":{"name":"d","digest":"1","source_type":"local","source":"{}"}}],"models":[{"model_id":"m-1"}]}`, run, tags), 200)
+	}
+	_, text = s.Do(t, "GET", api+"runs/get?run_id="+run, "")
+	if !strings.Contains(text, `"dataset_inputs":[{"tags":[{"key":"mlflow.data.context","value":"train"}],`) || !strings.Contains(text, `"model_inputs":[{"model_id":"m-1"}]`) {
+		t.Error(text)
+	}
+	// params and tags of logged models have any key
+	do(t, s, "POST", api+"logged-models", `{"experiment_id":"0","name":"m","params":[{"key":"top_p (%)","value":"1"}],"tags":[{"key":"€","value":"1"}]}`, 200)
+	// doubles have a point or an exponent
+	do(t, s, "POST", api+"runs/log-metric", fmt.Sprintf(`{"run_id":%q,"key":"whole","value":3,"timestamp":1}`, run), 200)
+	if _, text := s.Do(t, "GET", api+"metrics/get-history?metric_key=whole&run_id="+run, ""); !strings.Contains(text, `"value":3.0,`) {
+		t.Error(text)
+	}
+	// a version that says it is of another run than its source
+	do(t, s, "PUT", "/api/2.0/mlflow-artifacts/artifacts/0/"+run+"/artifacts/model/MLmodel", "flavors:\n  python_function:\n    loader_module: x\n", 200)
+	do(t, s, "POST", api+"registered-models/create", `{"name":"需求预测"}`, 200)
+	version := `{"name":"需求预测","source":"runs:/` + run + `/model","run_id":"` + "%s" + `"}`
+	e := do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(version, strings.Repeat("f", 32)), 400)
+	if want := "Invalid model version source: 'runs:/" + run + "/model'. The run_id request parameter must identify the resource that contains the source."; e["message"] != want {
+		t.Error(e)
+	}
+	made := do(t, s, "POST", api+"model-versions/create", fmt.Sprintf(version, run), 200)
+	if v := at(t, made, "model_version").(map[string]any); v["run_link"] != "" || v["description"] != "" || v["run_id"] != run {
+		t.Error(v)
+	}
+	for _, number := range []string{"1", "'1'"} {
+		found := do(t, s, "GET", api+"model-versions/search?filter="+url.QueryEscape("name = '需求预测' AND version_number = "+number), "", 200)
+		if list, _ := found["model_versions"].([]any); len(list) != 1 {
+			t.Error(number, found)
+		}
+	}
+	do(t, s, "GET", api+"model-versions/get?version=0&name="+url.QueryEscape("需求预测"), "", 404)
+	// a tag of a prompt, which holds its text, is counted in characters
+	do(t, s, "POST", api+"registered-models/set-tag", fmt.Sprintf(`{"name":"需求预测","key":"k","value":%q}`, strings.Repeat("测", 100_000)), 200)
+	// what GET asks may stand in its body
+	if got := do(t, s, "GET", api+"runs/get", fmt.Sprintf(`{"run_id":%q}`, run), 200); at(t, got, "run", "info", "run_id") != run {
+		t.Error(got)
+	}
 	// an experiment in the other stage of its life is not found
 	do(t, s, "POST", api+"experiments/restore", fmt.Sprintf(`{"experiment_id":%q}`, id), 404)
 	do(t, s, "POST", api+"experiments/delete", fmt.Sprintf(`{"experiment_id":%q}`, id), 200)
@@ -413,6 +464,28 @@ func TestWhatMLflowDoesSoDoWe(t *testing.T) {
 	for path, status := range map[string]int{api + "experiments/search": 404, "/api/3.0/mlflow/server-info": 200} {
 		if code, text := s.Do(t, "GET", path, "", "X-MLFLOW-WORKSPACE", "team-a"); code != status || status != 200 && object(t, text)["error_code"] != "RESOURCE_DOES_NOT_EXIST" {
 			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+}
+
+// TestMessages: messages are MLflow's where it has one, and never Go's.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t)
+	for most, want := range map[string]string{"0": "a positive integer", "-1": "a positive integer", "50001": "at most 50000"} {
+		e := do(t, s, "POST", api+"runs/search", `{"experiment_ids":["0"],"max_results":`+most+`}`, 400)
+		if e["message"] != "Invalid value "+most+" for parameter 'max_results' supplied. It must be "+want+"." {
+			t.Error(e)
+		}
+	}
+	for body, want := range map[string]string{
+		`{}`:                         "Missing value for required parameter 'run_id'. See the API docs for more information about request parameters.",
+		`{"run_id":5}`:               "Invalid value for parameter 'run_id' supplied: Hint: Value was of type 'number'. See the API docs for more information about request parameters.",
+		`{"run_id":"x","tags":[[]]}`: "Invalid value for parameter 'tags' supplied: Hint: Value was of type 'array'. See the API docs for more information about request parameters.",
+		`[]`:                         "Malformed request body: expected a JSON object, got array",
+	} {
+		if e := do(t, s, "POST", api+"runs/log-batch", body, 400); e["message"] != want {
+			t.Errorf("%s: %v", body, e["message"])
 		}
 	}
 }

@@ -90,11 +90,14 @@ func appendMetric(b []byte, m *tracking.Metric) []byte {
 	return append(b, '}')
 }
 
-func appendRefs(b []byte, name string, refs []tracking.ModelRef) []byte {
+// appendRefs writes logged models; those that a run made have their step.
+func appendRefs(b []byte, name string, refs []tracking.ModelRef, step bool) []byte {
 	return appendList(b, name, len(refs), func(b []byte, i int) []byte {
 		b = append(b, `{"model_id":`...)
 		b = appendText(b, refs[i].ModelID)
-		b = appendNumber(b, "step", refs[i].Step)
+		if step {
+			b = appendNumber(b, "step", refs[i].Step)
+		}
 		return append(b, '}')
 	})
 }
@@ -139,9 +142,9 @@ func appendRun(b []byte, r *tracking.Run) []byte {
 	b = appendList(b, "tags", len(r.Tags), func(b []byte, i int) []byte { return appendPair(b, r.Tags[i].Key, r.Tags[i].Value) })
 	b = append(b, `},"inputs":{`...)
 	b = appendList(b, "dataset_inputs", len(r.Inputs), func(b []byte, i int) []byte { return appendInput(b, &r.Inputs[i]) })
-	b = appendRefs(b, "model_inputs", r.ModelInputs)
+	b = appendRefs(b, "model_inputs", r.ModelInputs, false)
 	b = append(b, `},"outputs":{`...)
-	b = appendRefs(b, "model_outputs", r.ModelOutputs)
+	b = appendRefs(b, "model_outputs", r.ModelOutputs, true)
 	return append(b, '}', '}')
 }
 

@@ -26,11 +26,15 @@ type run struct {
 	} `json:"data"`
 	Inputs struct {
 		Datasets []datasetInput `json:"dataset_inputs,omitempty"`
-		Models   []modelRef     `json:"model_inputs,omitempty"`
+		Models   []modelInput   `json:"model_inputs,omitempty"`
 	} `json:"inputs"`
 	Outputs struct {
 		Models []modelRef `json:"model_outputs,omitempty"`
 	} `json:"outputs"`
+}
+
+type modelInput struct {
+	ID string `json:"model_id"`
 }
 
 func fromRun(r tracking.Run) run {
@@ -40,7 +44,10 @@ func fromRun(r tracking.Run) run {
 	for _, in := range r.Inputs {
 		out.Inputs.Datasets = append(out.Inputs.Datasets, datasetInput{fromTags(in.Tags), dataset{in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile}})
 	}
-	out.Inputs.Models, out.Outputs.Models = fromRefs(r.ModelInputs), fromRefs(r.ModelOutputs)
+	for _, m := range r.ModelInputs {
+		out.Inputs.Models = append(out.Inputs.Models, modelInput{m.ModelID})
+	}
+	out.Outputs.Models = fromRefs(r.ModelOutputs)
 	return out
 }
 
@@ -94,6 +101,17 @@ func FuzzRun(f *testing.F) {
 			t.Fatal(d)
 		}
 	})
+}
+
+func TestDoubles(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "0.0", 1: "1.0", -3: "-3.0", 0.5: "0.5", 999999: "999999.0", 1e6: "1e+06", 1234567: "1.234567e+06", 1e300: "1e+300", 5e-324: "5e-324", math.Copysign(0, -1): "-0.0",
+		math.Inf(-1): `"-Infinity"`} {
+		var back double
+		if got := string(double(v).append(nil)); got != want || back.UnmarshalJSON([]byte(got)) != nil || float64(back) != v {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
 }
 
 func TestRunsReply(t *testing.T) {

@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -108,10 +109,17 @@ type experimentsReply struct {
 
 // checkMax bounds a page size that the client gave; 0 is as good as none.
 func checkMax(n integer, most int) error {
-	if n < 0 || int64(n) > int64(most) {
-		return errs.Invalidf("mlflow.max_results", "Invalid value %d for parameter 'max_results' supplied. It must be at most %d", n, most).WithField("max_results", "expected 1 to %d", most)
+	switch {
+	case n < 0:
+		return badMax(n, "a positive integer")
+	case int64(n) > int64(most):
+		return badMax(n, fmt.Sprint("at most ", most))
 	}
 	return nil
+}
+
+func badMax(n integer, want string) error {
+	return errs.Invalidf("mlflow.max_results", "Invalid value %d for parameter 'max_results' supplied. It must be %s.", n, want)
 }
 
 // pageSize is a page size of which MLflow refuses 0; 0 when the client gave none.
@@ -120,7 +128,7 @@ func pageSize(n *integer, most int) (int, error) {
 		return 0, nil
 	}
 	if *n == 0 {
-		return 0, errs.Invalidf("mlflow.max_results", "Invalid value 0 for parameter 'max_results' supplied. It must be a positive integer").WithField("max_results", "expected 1 to %d", most)
+		return 0, badMax(0, "a positive integer")
 	}
 	return int(*n), checkMax(*n, most)
 }

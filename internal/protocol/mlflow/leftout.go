@@ -8,8 +8,8 @@ import (
 	"github.com/modelyard/modelyard/internal/platform/httpx"
 )
 
-// leftOut is a part of MLflow that this server does not have. Paths are below both API bases, and mean what lies at them and below them; one
-// with a method before it means that call alone.
+// leftOut is a part of MLflow that this server does not have. Paths that begin with /2.0 or /3.0 are below both API bases; all mean what lies at
+// them and below them, and one with a method before it that call alone.
 type leftOut struct {
 	what  string
 	why   string
@@ -20,8 +20,9 @@ type leftOut struct {
 func leftOuts() []leftOut {
 	return []leftOut{
 		{"online trace stores", "MLflow's own server has them not either: they are calls of Databricks", []string{"/2.0/mlflow/unified-traces", "/2.0/mlflow/get-online-trace-details"}},
-		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles"}},
-		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run"}},
+		{"accounts and roles of MLflow's basic-auth app", "who may do what is this server's own matter, see /api/v1/session", []string{"/2.0/mlflow/users", "/3.0/mlflow/users", "/3.0/mlflow/roles",
+			"/2.0/mlflow/experiments/permissions", "/2.0/mlflow/registered-models/permissions", "/signup"}},
+		{"the AI gateway", "models are served by endpoints", []string{"/3.0/mlflow/gateway", "/2.0/mlflow/gateway-proxy", "/2.0/mlflow/runs/create-promptlab-run", "/gateway"}},
 		{"running scorers at the server", "scorers are kept, clients run them", []string{"/3.0/mlflow/scorers/online-config", "/3.0/mlflow/scorers/online-configs", "/3.0/mlflow/scorer/invoke", "/3.0/mlflow/genai/evaluate/invoke"}},
 		{"issues found in traces", "they need models that judge, run by the server", []string{"/3.0/mlflow/issues"}},
 		{"label schemas", "feedback is kept as assessments of traces", []string{"/3.0/mlflow/label-schemas"}},
@@ -30,6 +31,7 @@ func leftOuts() []leftOut {
 		{"MLflow's background jobs", "the jobs of this server are at /api/v1/jobs", []string{"/3.0/jobs", "/3.0/mlflow/jobs"}},
 		{"the assistant, the MCP registry, the demo and the telemetry of MLflow's web page", "this server has a web page of its own",
 			[]string{"/3.0/mlflow/assistant", "/3.0/mlflow/mcp-servers", "/3.0/mlflow/demo", "/3.0/mlflow/ui-telemetry"}},
+		{"GraphQL", "only MLflow's web page asks by it", []string{"/graphql"}},
 	}
 }
 
@@ -38,10 +40,10 @@ func (e *Edge) leftOutRoutes(r *httpx.Router) {
 		h := e.notImplemented(part)
 		for _, p := range part.paths {
 			method, p, one := cutMethod(p)
-			for _, base := range bases() {
-				r.Handle(method, base+p, runWrite, h)
+			for _, p := range everyBase(p) {
+				r.Handle(method, p, runWrite, h)
 				if !one {
-					r.Handle("", base+p+"/{rest...}", runWrite, h)
+					r.Handle("", p+"/{rest...}", runWrite, h)
 				}
 			}
 		}
@@ -57,6 +59,18 @@ func cutMethod(p string) (method, path string, one bool) {
 }
 
 func bases() []string { return []string{"/api", "/ajax-api"} }
+
+// everyBase is where a path lies.
+func everyBase(p string) []string {
+	if !underBases(p) {
+		return []string{p}
+	}
+	var out []string
+	for _, base := range bases() {
+		out = append(out, base+p)
+	}
+	return out
+}
 
 func underBases(p string) bool { return strings.HasPrefix(p, "/2.0/") || strings.HasPrefix(p, "/3.0/") }
 
@@ -98,7 +112,7 @@ The protocol is that of MLflow ` + Version + `. Every path under ` + "`/api/`" +
 		paths := make([]string, len(part.paths))
 		for i, p := range part.paths {
 			method, p, _ := cutMethod(p)
-			paths[i] = "`" + strings.TrimSpace(method+" /api"+p) + "`"
+			paths[i] = "`" + strings.TrimSpace(method+" "+everyBase(p)[0]) + "`"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", part.what, part.why, strings.Join(paths, ", "))
 	}

@@ -38,8 +38,8 @@ type loggedModelInfo struct {
 	Updated      integer    `json:"last_updated_timestamp_ms"`
 	ArtifactURI  string     `json:"artifact_uri"`
 	Status       string     `json:"status"`
-	Type         string     `json:"model_type,omitempty"`
-	RunID        string     `json:"source_run_id,omitempty"`
+	Type         string     `json:"model_type"`
+	RunID        string     `json:"source_run_id"`
 	StatusText   string     `json:"status_message,omitempty"`
 	Tags         []keyValue `json:"tags,omitempty"`
 }

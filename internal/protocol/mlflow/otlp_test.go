@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -156,7 +157,8 @@ func FuzzTraceFile(f *testing.F) {
 func TestTraceFileRoundTrip(t *testing.T) {
 	t.Parallel()
 	in := []trace.Span{{ID: "1122334455667788", ParentID: "0000000000000001", Name: "x", Start: 1, End: 2, Status: trace.SpanError, Message: "m",
-		Attributes: []trace.Attribute{{Key: "k", Value: json.RawMessage(`{"a":[1,2.5]}`)}}, Events: []trace.SpanEvent{{Name: "e", Time: 7, Attributes: []trace.Attribute{{Key: "n", Value: json.RawMessage("1")}}}}}}
+		Attributes: []trace.Attribute{{Key: "k", Value: json.RawMessage(`{"a":[1,2.5]}`)}}, Events: []trace.SpanEvent{{Name: "e", Time: 7, Attributes: []trace.Attribute{{Key: "n", Value: json.RawMessage("1")}}}},
+		Links: []trace.SpanLink{{TraceID: strings.Repeat("ab", 16), SpanID: "00000000000000ff", Attributes: []trace.Attribute{{Key: "why", Value: json.RawMessage(`"asked"`)}}}}}}
 	raw, err := json.Marshal(fileOf("tr-01010101010101010101010101010101", in))
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +168,13 @@ func TestTraceFileRoundTrip(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	s := out[0]
+	if !reflect.DeepEqual(s.Links, in[0].Links) {
+		t.Errorf("%+v", s.Links)
+	}
+	odd, err := spansOfFile([]byte(`{"spans":[{"span_id":"ESIzRFVmd4g=","name":"x","links":[{"trace_id":"trace:/a/b","span_id":"1"},{"trace_id":"tr-` + strings.Repeat("AB", 16) + `","span_id":"00000000000000FF","attributes":null}]}]}`))
+	if err != nil || len(odd) != 1 || len(odd[0].Links) != 1 || odd[0].Links[0].TraceID != strings.Repeat("ab", 16) {
+		t.Errorf("%+v %v", odd, err)
+	}
 	if s.ID != in[0].ID || s.ParentID != in[0].ParentID || s.Status != trace.SpanError || s.Message != "m" || string(s.Get("k")) != `{"a":[1,2.5]}` || s.Events[0].Time != 7 {
 		t.Errorf("%+v", s)
 	}

@@ -113,7 +113,7 @@ func (e *Edge) createRegistered(ctx context.Context, in *struct {
 // checkModelName refuses what MLflow does; a colon would name a workspace.
 func checkModelName(name string) error {
 	if strings.ContainsAny(name, "/:") {
-		return errs.Invalidf("mlflow.registry", "Invalid model name '%.300s'. Names cannot contain '/' or ':'", name).WithField("name", "expected another name")
+		return errs.Invalidf("mlflow.registry", "Invalid model name '%.300s'. Names cannot contain '/' or ':'.", name)
 	}
 	return nil
 }
@@ -125,6 +125,9 @@ type modelName struct {
 func (e *Edge) getRegistered(ctx context.Context, in *modelName) (registeredReply, error) {
 	if in.Name == "" {
 		return registeredReply{}, missing("name")
+	}
+	if err := checkModelName(in.Name); err != nil {
+		return registeredReply{}, err
 	}
 	m, err := e.d.Registry.GetModel(ctx, full(ctx, in.Name))
 	if err != nil {

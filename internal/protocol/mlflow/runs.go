@@ -330,8 +330,11 @@ func (e *Edge) logOutputs(ctx context.Context, in *struct {
 	ID     string     `json:"run_id"`
 	Models []modelRef `json:"models"`
 }) (none, error) {
-	if in.ID == "" {
+	switch {
+	case in.ID == "":
 		return none{}, missing("run_id")
+	case in.Models == nil:
+		return none{}, missing("models")
 	}
 	return none{}, e.d.Tracking.LogOutputs(ctx, in.ID, refsOf(in.Models))
 }

@@ -24,7 +24,7 @@ func text(w http.ResponseWriter, s string) {
 }
 
 // serverInfo tells clients what to use without being asked. Downloads in ranges work for those who ask (presigned/), but are not
-// announced: a client that hears of them asks for an address before each file, and contents are only checked when read from start to end.
+// announced: a client that hears of them asks for an address before each file.
 type serverInfo struct {
 	StoreType         string          `json:"store_type"`
 	Workspaces        bool            `json:"workspaces_enabled"`

@@ -24,6 +24,7 @@ type fileSpan struct {
 	Events     []fileEvent                `json:"events"`
 	Status     fileStatus                 `json:"status"`
 	Attributes map[string]json.RawMessage `json:"attributes"`
+	Links      []fileLink                 `json:"links"`
 
 	Context *struct {
 		SpanID string `json:"span_id"`
@@ -40,6 +41,43 @@ type fileEvent struct {
 	Nano       integer                    `json:"time_unix_nano,omitempty"`
 	Time       integer                    `json:"timestamp,omitempty"`
 	Attributes map[string]json.RawMessage `json:"attributes"`
+}
+
+// fileLink has its ids in hex, that of the trace as MLflow's.
+type fileLink struct {
+	TraceID    string                     `json:"trace_id"`
+	SpanID     string                     `json:"span_id"`
+	Attributes map[string]json.RawMessage `json:"attributes"`
+}
+
+// link is nil for ids that are not OpenTelemetry's: they name nothing that could be here, and the span is worth more than its link.
+func (l *fileLink) link() *trace.SpanLink {
+	out := trace.SpanLink{TraceID: strings.ToLower(strings.TrimPrefix(l.TraceID, "tr-")), SpanID: fileID(l.SpanID), Attributes: fileAttributes(l.Attributes)}
+	if !isHex(out.TraceID, 32) || !isHex(out.SpanID, 16) {
+		return nil
+	}
+	return &out
+}
+
+func isHex(s string, digits int) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == digits
+}
+
+func fileAttributes(in map[string]json.RawMessage) (out []trace.Attribute) {
+	for k, v := range in {
+		out = append(out, trace.Attribute{Key: k, Value: v})
+	}
+	trace.SortAttributes(out)
+	return out
+}
+
+func attributesOfFile(in []trace.Attribute) map[string]json.RawMessage {
+	out := make(map[string]json.RawMessage, len(in))
+	for _, a := range in {
+		out[a.Key] = bytes.Clone(a.Value)
+	}
+	return out
 }
 
 type fileStatus struct {
@@ -102,11 +140,13 @@ func (f *fileSpan) span() trace.Span {
 		if ev.Nano == 0 {
 			e.Time = int64(ev.Time) * 1000 // the older form has microseconds
 		}
-		for k, v := range ev.Attributes {
-			e.Attributes = append(e.Attributes, trace.Attribute{Key: k, Value: v})
-		}
-		trace.SortAttributes(e.Attributes)
+		e.Attributes = fileAttributes(ev.Attributes)
 		s.Events = append(s.Events, e)
+	}
+	for i := range f.Links {
+		if l := f.Links[i].link(); l != nil {
+			s.Links = append(s.Links, *l)
+		}
 	}
 	trace.SortAttributes(s.Attributes)
 	return s
@@ -134,7 +174,7 @@ func fileOf(traceID string, spans []trace.Span) any {
 	for i := range spans {
 		s := &spans[i]
 		f := fileSpan{TraceID: base64ID(otelTraceID(traceID)), SpanID: base64ID(s.ID), Name: s.Name, StartNano: integer(s.Start), EndNano: integer(s.End),
-			Status: fileStatus{"STATUS_CODE_" + string(s.Status), s.Message}, Attributes: map[string]json.RawMessage{}, Events: []fileEvent{}}
+			Status: fileStatus{"STATUS_CODE_" + string(s.Status), s.Message}, Attributes: map[string]json.RawMessage{}, Events: []fileEvent{}, Links: []fileLink{}}
 		if s.ParentID != "" {
 			p := base64ID(s.ParentID)
 			f.ParentSpan = &p
@@ -144,11 +184,10 @@ func fileOf(traceID string, spans []trace.Span) any {
 		}
 		f.Attributes[trace.AttrTraceID] = jsonString(nil, fmt.Sprintf("%q", traceID))
 		for _, ev := range s.Events {
-			e := fileEvent{Name: ev.Name, Nano: integer(ev.Time), Attributes: map[string]json.RawMessage{}}
-			for _, a := range ev.Attributes {
-				e.Attributes[a.Key] = bytes.Clone(a.Value)
-			}
-			f.Events = append(f.Events, e)
+			f.Events = append(f.Events, fileEvent{Name: ev.Name, Nano: integer(ev.Time), Attributes: attributesOfFile(ev.Attributes)})
+		}
+		for _, l := range s.Links {
+			f.Links = append(f.Links, fileLink{"tr-" + l.TraceID, l.SpanID, attributesOfFile(l.Attributes)})
 		}
 		out.Spans[i] = f
 	}

@@ -177,13 +177,21 @@ func fromTrace(t trace.Trace) traceInfo {
 	return out
 }
 
+// cutAll cuts tags or metadata that are too long, as MLflow does: a trace is not refused for them.
+func cutAll(in map[string]string) map[string]string {
+	for k, v := range in {
+		in[k] = cut(v, trace.MaxTagValue)
+	}
+	return in
+}
+
 func (in *traceInfo) trace() (trace.NewTrace, error) {
 	if in.Location.Experiment == nil || in.Location.Experiment.ID == "" {
 		return trace.NewTrace{}, missing("trace.trace_info.trace_location.mlflow_experiment.experiment_id")
 	}
 	out := trace.NewTrace{
 		ID: in.ID, ExperimentID: in.Location.Experiment.ID, Start: time.Time(in.Time), State: in.State.state(), ClientRequestID: in.ClientRequestID,
-		RequestPreview: in.Request, ResponsePreview: in.Response, Tags: in.Tags, Metadata: in.Metadata,
+		RequestPreview: in.Request, ResponsePreview: in.Response, Tags: cutAll(in.Tags), Metadata: cutAll(in.Metadata),
 	}
 	if in.Duration != nil {
 		d := time.Duration(*in.Duration)
@@ -339,7 +347,7 @@ func (e *Edge) setTraceTag(ctx context.Context, in *struct {
 	if err := checkTraceTag(in.Key, "set"); err != nil {
 		return none{}, err
 	}
-	return none{}, e.d.Traces.SetTag(ctx, in.ID, in.Key, in.Value)
+	return none{}, e.d.Traces.SetTag(ctx, in.ID, in.Key, cut(in.Value, trace.MaxTagValue))
 }
 
 func (e *Edge) deleteTraceTag(ctx context.Context, in *struct {
@@ -537,7 +545,7 @@ func toMap(in []keyValue) map[string]string {
 	for _, kv := range in {
 		out[kv.Key] = kv.Value
 	}
-	return out
+	return cutAll(out)
 }
 
 func fromMap(in map[string]string) []keyValue {

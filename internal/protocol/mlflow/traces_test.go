@@ -62,7 +62,7 @@ func TestTraceBadRequests(t *testing.T) {
 		{"POST", api3 + "traces", info("tr-2", `,"request_time":"yesterday"`), 400},
 		{"POST", api3 + "traces", info("tr-2", `,"execution_duration":"-5s"`), 400},
 		{"POST", api3 + "traces", info("tr-2", `,"execution_duration":5`), 400},
-		{"POST", api3 + "traces", info("tr-2", `,"tags":{"k":"`+strings.Repeat("x", 9000)+`"}`), 400},
+		{"POST", api3 + "traces", info("tr-2", `,"tags":{"":"x"}`), 400},
 		{"POST", api3 + "traces", strings.Replace(info("tr-2", ""), `"experiment_id":"0"`, `"experiment_id":"77"`, 1), 404},
 		{"POST", api3 + "traces/search", `{}`, 400},
 		{"POST", api3 + "traces/search", `{"locations":[{"mlflow_experiment":{"experiment_id":"0"}}],"max_results":501}`, 400},

@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"strings"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/space"
@@ -29,15 +30,15 @@ type modelVersion struct {
 	Updated     integer    `json:"last_updated_timestamp"`
 	User        string     `json:"user_id,omitempty"`
 	Stage       string     `json:"current_stage"`
-	Description string     `json:"description,omitempty"`
+	Description string     `json:"description"`
 	Source      string     `json:"source"`
-	RunID       string     `json:"run_id,omitempty"`
+	RunID       string     `json:"run_id"`
 	Status      string     `json:"status"`
 	StatusText  string     `json:"status_message,omitempty"`
 	Tags        []keyValue `json:"tags,omitempty"`
 	Aliases     []string   `json:"aliases,omitempty"`
 	ModelID     string     `json:"model_id,omitempty"`
-	RunLink     string     `json:"run_link,omitempty"`
+	RunLink     string     `json:"run_link"`
 }
 
 func fromVersion(v registry.Version) modelVersion {
@@ -75,7 +76,8 @@ func (e *Edge) createVersion(ctx context.Context, in *struct {
 		return versionReply{}, missing("source")
 	}
 	n := registry.NewVersion{Model: full(ctx, in.Name), Source: fullURI(ctx, in.Source), RunID: in.RunID, LoggedModelID: in.ModelID, RunLink: in.RunLink, Description: in.Description, Tags: tagMap(in.Tags)}
-	if _, prompt := n.Tags[promptText]; prompt || registry.Elsewhere(in.Source) { // a prompt is text in tags, without files
+	_, hasText := n.Tags[promptText]
+	if _, prompt := n.Tags[isPrompt]; prompt || hasText || registry.Elsewhere(in.Source) { // a prompt is text in tags, without files
 		n.AllowNoFiles = true
 	} else if err := e.fillSource(ctx, &n); err != nil {
 		return versionReply{}, err
@@ -101,6 +103,9 @@ func (e *Edge) fillSource(ctx context.Context, n *registry.NewVersion) error {
 	}
 	if n.RunID == "" {
 		n.RunID = src.RunID
+	}
+	if n.RunID != src.RunID && src.RunID != "" && !strings.HasPrefix(n.Source, "models:/") {
+		return errs.Invalidf("mlflow.create_version", "Invalid model version source: '%.200s'. The run_id request parameter must identify the resource that contains the source.", n.Source)
 	}
 	n.FilesRoot, n.FilesDir, n.Metrics = src.FilesRoot, src.FilesDir, src.Metrics
 	return nil

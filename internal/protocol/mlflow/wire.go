@@ -3,6 +3,7 @@ package mlflow
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -92,7 +93,11 @@ func (d double) append(b []byte) []byte {
 	case math.IsInf(f, -1):
 		return append(b, `"-Infinity"`...)
 	}
-	return strconv.AppendFloat(b, f, 'g', -1, 64)
+	b = strconv.AppendFloat(b, f, 'g', -1, 64)
+	if f == math.Trunc(f) && math.Abs(f) < 1e6 { // 1.0, not 1: some clients tell a double from an integer by its form; larger ones have an exponent
+		b = append(b, ".0"...)
+	}
+	return b
 }
 
 // view is MLflow's ViewType.
@@ -202,17 +207,17 @@ func fromMillis(ms integer) time.Time {
 
 // missing is MLflow's error for a field that must be there.
 func missing(field string) error {
-	return errs.Invalidf("mlflow.decode", "Missing value for required parameter '%s'", field).WithField(field, "expected a value")
+	return errs.Invalidf("mlflow.decode", "Missing value for required parameter '%s'. See the API docs for more information about request parameters.", field)
 }
 
 // maxDepth bounds the nesting of bodies; ours need four.
 const maxNesting = 64
 
-// decode fills in from the body, or from the query when there is none (GET, and clients that send DELETE without a body), and from
-// the path values that the struct names by a path tag.
+// decode fills in from the body, or from the query when there is none (as GET has it, and clients that send DELETE without a body), and from
+// the path values that the struct names by a path tag. A GET without a query may have a body.
 func decode(req *http.Request, limit int64, in any) error {
 	var body []byte
-	if req.Method != http.MethodGet {
+	if req.Method != http.MethodGet || req.URL.RawQuery == "" {
 		var err error
 		if body, err = httpx.ReadBody(req, limit); err != nil {
 			return tooLarge(err, limit)
@@ -247,10 +252,18 @@ func decodeJSON(body []byte, in any) error {
 	if tooDeep(body) {
 		return errs.Invalidf("mlflow.decode", "the body is nested deeper than %d levels", maxNesting)
 	}
-	if err := json.Unmarshal(body, in); err != nil {
-		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body: expected a JSON object", err)
+	err := json.Unmarshal(body, in)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &wrong):
+		return errs.E(errs.Invalid, "mlflow.decode", "Malformed request body", err)
+	case wrong.Field == "":
+		return errs.Invalidf("mlflow.decode", "Malformed request body: expected a JSON object, got %s", wrong.Value)
 	}
-	return nil
+	return errs.Invalidf("mlflow.decode", "Invalid value for parameter '%s' supplied: Hint: Value was of type '%s'. See the API docs for more information about request parameters.",
+		wrong.Field, wrong.Value)
 }
 
 // tooLarge is MLflow's own answer to a body that is too large; other errors pass as they are.

@@ -164,7 +164,8 @@ func TestWorkspacesAreApart(t *testing.T) {
 				t.Errorf("%v", e)
 			}
 		}
-		for _, path := range []string{"registered-models/get?name=team-a:churn", "model-versions/get?name=team-a:churn&version=1", "model-versions/get-download-uri?name=team-a:churn&version=1", "registered-models/alias?name=team-a:churn&alias=x"} {
+		in(t, s, other, "GET", api+"registered-models/get?name=team-a:churn", "", 400)
+		for _, path := range []string{"model-versions/get?name=team-a:churn&version=1", "model-versions/get-download-uri?name=team-a:churn&version=1", "registered-models/alias?name=team-a:churn&alias=x"} {
 			in(t, s, other, "GET", api+path, "", 404)
 		}
 		in(t, s, other, "GET", "/api/2.0/mlflow-artifacts/artifacts/versions/team-a:churn/1/MLmodel", "", 404)

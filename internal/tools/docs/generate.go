@@ -151,7 +151,7 @@ func configPage() []byte {
 	b.WriteString(head + `# Settings
 
 A setting comes from its default, then the file (` + "`modelyard.yaml`" + ` in the working folder, or the one that ` + "`--config`" + ` names), then the
-variable, then the flag; the later one wins. An unknown key is an error. ` + "`modelyard config show`" + ` says what is in force and where it
+variable, then the flag; the later one wins. An unknown key or ` + "`MODELYARD_`" + ` variable is an error. ` + "`modelyard config show`" + ` says what is in force and where it
 comes from.
 
 | key | variable | flag | default | meaning |

@@ -118,7 +118,7 @@ test('traces: selected by keyboard, deleted, undone; deleted from its page and f
   await page.getByRole('status').getByRole('link', { name: 'Trash' }).click()
   await page.getByRole('button', { name: /^Traces/ }).click()
   await page.waitForURL('**/trash?kind=trace')
-  const row = page.getByRole('table', { name: 'Things in the trash' }).locator('tr[data-row]').filter({ hasText: `experiment ${made.id}` })
+  const row = page.getByRole('table', { name: 'Things in the trash' }).locator('tr[data-row]').filter({ hasText: `experiment ${made.name}` })
   assert.match(await row.innerText(), /trace with 3 spans/)
   await row.getByRole('button', { name: 'Restore answer' }).click()
   await eventually(async () => assert.equal((await found(api, made.id)).length, 4))

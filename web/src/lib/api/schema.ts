@@ -1264,7 +1264,7 @@ export interface RegistryModelChange {
 
 export interface RegistryNewModel {
   description?: string
-  /** letters, digits, spaces and . _ - ( ) +, at most 256 bytes; in another workspace than the default one <workspace>:<name> */
+  /** letters of any script, digits, spaces and . _ - ( ) +, at most 256 characters; in another workspace than the default one <workspace>:<name> */
   name: string
   tags?: Record<string, string>
 }
