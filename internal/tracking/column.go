@@ -121,7 +121,7 @@ func multiColumn(n int) *column { return &column{multi: make([][]uint32, n), dic
 // newColumn makes an empty column of the form that a key takes.
 func newColumn(ref filter.Ref, n int) *column {
 	switch {
-	case ref.Entity == filter.Metric, ref == attribute("start_time"), ref == attribute("end_time"):
+	case ref.Entity == filter.Metric, ref == attribute("start_time"), ref == attribute("end_time"), ref == attribute(tookKey):
 		return numberColumn(n)
 	case ref.Entity == filter.Dataset:
 		return multiColumn(n)

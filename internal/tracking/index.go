@@ -319,7 +319,16 @@ func (sh *shard) note(e filter.Entity, key string) {
 	}
 }
 
+// tookKey is the attribute that says how long a run took, in seconds; a run that has no end has none. It is made of the two times.
+const tookKey = "duration_s"
+
 func (sh *shard) set(row int, c cell) {
+	if took := sh.table.cols[attribute(tookKey)]; took != nil && c.ref == attribute("end_time") {
+		took.nums[row] = absent()
+		if !c.gone {
+			took.nums[row] = (c.num - sh.table.cols[attribute("start_time")].nums[row]) / 1000
+		}
+	}
 	col := sh.table.cols[c.ref]
 	switch {
 	case col == nil || col.text != nil:

@@ -107,14 +107,14 @@ func someFilter(r *rand.Rand, depth int) string {
 	}
 	return pick(r, text("params.p1"), text("tags.t1"), text("tags.t2"), text("run_name"), text("user_id"), text("datasets.name"), text("datasets.context"),
 		number("metrics.acc", pick(r, "0.5", "0", "1e300", "-1")), number(pick(r, "min(metrics.acc)", "max(metrics.loss)", "best(metrics.loss)", "best(metrics.acc)"), "0.5"),
-		"metrics.loss IS NULL", "metrics.acc NOT IN (1, 0.5)", number("start_time", "25"), number("end_time", "50"), "status = 'FINISHED'", text("metrics.acc IS NULL OR params.p2"),
+		"metrics.loss IS NULL", "metrics.acc NOT IN (1, 0.5)", number("start_time", "25"), number("end_time", "50"), number("duration_s", "0.02"), "status = 'FINISHED'", text("metrics.acc IS NULL OR params.p2"),
 		"run_id LIKE '%0'", "datasets.digest != 'x'")
 }
 
 func someOrder(r *rand.Rand) []string {
 	var out []string
 	for range r.IntN(3) {
-		out = append(out, pick(r, "metrics.acc", "min(metrics.loss)", "best(metrics.acc)", "params.p1", "tags.t1", "run_name", "start_time", "end_time", "status")+pick(r, " ASC", " DESC", ""))
+		out = append(out, pick(r, "metrics.acc", "min(metrics.loss)", "best(metrics.acc)", "params.p1", "tags.t1", "run_name", "start_time", "end_time", "duration_s", "status")+pick(r, " ASC", " DESC", ""))
 	}
 	return out
 }
@@ -193,6 +193,10 @@ func (n naive) value(r Run, ref filter.Ref) (nums []float64, texts []string) {
 		case "end_time":
 			if !r.EndTime.IsZero() {
 				nums = append(nums, float64(r.EndTime.UnixMilli()))
+			}
+		case "duration_s":
+			if !r.EndTime.IsZero() {
+				nums = append(nums, r.EndTime.Sub(r.StartTime).Seconds())
 			}
 		default:
 			texts = append(texts, map[string]string{"run_id": r.ID, "run_name": r.Name, "user_id": r.User, "status": string(r.Status)}[ref.Key])

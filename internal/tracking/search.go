@@ -39,7 +39,7 @@ func runDialect() filter.Dialect {
 	m.Aggregates = true
 	return filter.Dialect{
 		attributes(map[string]filter.Type{"run_id": filter.Text, "run_name": filter.Text, "status": filter.Text, "user_id": filter.Text, "artifact_uri": filter.Text,
-			"lifecycle_stage": filter.Text, "experiment_id": filter.Text, "start_time": filter.Number, "end_time": filter.Number},
+			"lifecycle_stage": filter.Text, "experiment_id": filter.Text, "start_time": filter.Number, "end_time": filter.Number, tookKey: filter.Number},
 			map[string]string{"run name": "run_name", "Run name": "run_name", "Run Name": "run_name", "run_uuid": "run_id", "created": "start_time", "Created": "start_time"}),
 		m, paramFamily(), tagFamily(),
 		{Entity: filter.Dataset, Names: []string{"datasets", "dataset"}, Unordered: true, Keys: map[string]filter.Type{"name": filter.Text, "digest": filter.Text, "context": filter.Text}},

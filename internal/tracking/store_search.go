@@ -108,6 +108,15 @@ func (st *store) loadAttribute(ctx context.Context, sh *shard, key string, c *co
 			}
 			return err
 		}, "SELECT num, end_at FROM run WHERE exp = ?", sh.exp)
+	case tookKey:
+		return st.scan(ctx, func(rows *sql.Rows) error {
+			var num, start, end int64
+			err := rows.Scan(&num, &start, &end)
+			if row, ok := sh.at[num]; ok && end != 0 {
+				c.nums[row] = float64(clock.FromMicros(end).UnixMilli()-clock.FromMicros(start).UnixMilli()) / 1000
+			}
+			return err
+		}, "SELECT num, start_at, end_at FROM run WHERE exp = ?", sh.exp)
 	}
 	return errs.E(errs.Internal, "tracking.search", "no column for the attribute "+key, nil)
 }

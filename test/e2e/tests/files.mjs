@@ -74,6 +74,43 @@ test('model: the link to a run elsewhere is one to follow only when it leads int
   assert.equal(await page.locator('a[href^="javascript:" i]').count(), 0)
 }))
 
+test('model: a version whose files are in an object store says where they are, and what brings them here', within(async (page, api) => {
+  const name = 'e2e-elsewhere'
+  const source = 's3://models-of-the-bank/credit/limit/v3'
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  await api.post('/api/2.0/mlflow/model-versions/create', { name, source })
+  await open(page, `/models/${name}?version=1`)
+  await page.locator('.verdict').getByText(`The files of v1 are not in this server: they are in ${source}. It cannot be served or previewed from here.`).waitFor()
+  assert.equal(await page.getByRole('button', { name: /Deploy/ }).count(), 0)
+  assert.equal(await page.getByText('without a signature').count(), 0)
+  await shot(page, 'model-elsewhere')
+  await page.getByRole('link', { name: 'Files' }).click()
+  await page.getByText(`download_artifacts("${source}")`).waitFor()
+  assert.deepEqual(await accessibility(page), [])
+}))
+
+test('model: an alias and a link lead to versions that are older than a list holds', within(async (page, api) => {
+  const name = 'e2e-many-versions'
+  await api.post('/api/2.0/mlflow/registered-models/create', { name })
+  for (let i = 1; i <= 205; i++) await api.post('/api/2.0/mlflow/model-versions/create', { name, source: `s3://models-of-the-bank/many/${i}` })
+  await api.put(`/api/v1/models/${name}/aliases/champion`, { version: '2', reason: 'the first that held' })
+  await open(page, `/models/${name}?version=3`)
+  await page.getByRole('heading', { name: `${name} v3`, level: 1 }).waitFor()
+  await page.getByText('202 of 205').waitFor()
+  const champion = page.getByRole('link', { name: /^v2 @champion/ })
+  await champion.click()
+  await page.getByRole('heading', { name: `${name} v2`, level: 1 }).waitFor()
+  await page.locator('main .title').getByText('@champion').waitFor()
+}))
+
+test('model: a version that is not there is said', within(async (page, api) => {
+  const { name } = await filed(api)
+  await open(page, `/models/${name}?version=77`)
+  await page.getByText(`There is no v77 of ${name}`).waitFor()
+  await page.getByRole('link', { name: 'Open the newest, v2' }).click()
+  await page.getByRole('heading', { name: `${name} v2`, level: 1 }).waitFor()
+}, { expected: [/404/] }))
+
 test('model: files fit a phone', within(async (page, api) => {
   const { name } = await filed(api)
   for (const file of ['rows.csv', 'walk.ipynb', 'sample.parquet']) {

@@ -1,7 +1,7 @@
 // What is not as usual: values that are no numbers, one metric alone, epochs as an axis, groups of compared runs, and versions against the champion.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { accessibility, open, overflow, phone, settled } from '../lib/browser.mjs'
+import { accessibility, open, overflow, phone, settled, wide } from '../lib/browser.mjs'
 import { odd } from '../lib/made.mjs'
 import { comes, eventually, within } from '../lib/within.mjs'
 import { shot } from '../lib/world.mjs'
@@ -101,6 +101,29 @@ test('model: a version stands beside the champion with the interval of a gate, o
   await page.getByText(`${model.name} v${champion.version} champion`).waitFor()
   await page.locator('.verdict').getByText(/champion/).waitFor()
 }))
+
+for (const [name, size] of Object.entries({ wide, phone }))
+  test(`runs: a very long name and three hundred parameters stay on the page, ${name}`, within(async (page, api) => {
+    const { experiment_id: id } = await api.post('/api/2.0/mlflow/experiments/create', { name: `e2e-long-${name} ${'a name that goes on '.repeat(12)}` })
+    const runs = []
+    for (let i = 0; i < 2; i++) {
+      const { run } = await api.post('/api/2.0/mlflow/runs/create', { experiment_id: id, run_name: i === 0 ? 'x'.repeat(240) : 'short', start_time: Date.now() })
+      const params = Array.from({ length: 300 }, (_, k) => ({ key: `layer_${Math.floor(k / 10)}.block_${k % 10}.a_parameter_with_a_long_name_${k}`, value: String(k + i) }))
+      for (let k = 0; k < 300; k += 100) await api.post('/api/2.0/mlflow/runs/log-batch', { run_id: run.info.run_id, params: params.slice(k, k + 100), metrics: [{ key: 'loss', value: 1e30 ** i * 0.02, step: 0, timestamp: Date.now() }], tags: [] })
+      runs.push({ id: run.info.run_id })
+    }
+    for (const path of [`/experiments/${id}`, `/runs/${runs[0].id}`, `/runs/${runs[0].id}?tab=details`, address(runs)]) {
+      await open(page, path)
+      assert.deepEqual(await overflow(page), [], path)
+    }
+    await open(page, `/runs/${runs[0].id}?tab=details`)
+    const last = page.locator('tr').filter({ hasText: 'a_parameter_with_a_long_name_299' })
+    await last.getByText('299', { exact: true }).waitFor()
+    assert.ok((await last.boundingBox()).height < 90, 'a value is not one letter wide')
+    await open(page, `/experiments/${id}?sort=m:loss`)
+    // Beside a run that went astray, 0.02 is no 0.
+    await comes(() => page.locator('main tbody tr[data-row]').first().locator('td').filter({ hasText: /^0\.02$/ }).count(), 1)
+  }, { size }))
 
 for (const theme of ['light', 'dark'])
   test(`compare and model: odd values and groups on a phone, ${theme}`, within(async (page, api) => {

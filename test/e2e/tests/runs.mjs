@@ -145,4 +145,13 @@ test('runs: two thousand rows are one scroll bar, and only those on the screen a
   await page.locator(rows).filter({ hasText: items[0].name }).waitFor()
   assert.ok(await page.locator(rows).count() < 80)
   await settled(page)
+  // More than the server changes at once: they go and come back as one.
+  await page.getByRole('checkbox', { name: 'Select all runs' }).click()
+  const bar = page.getByRole('toolbar', { name: 'Selected runs' })
+  await bar.getByText('2,000 runs').waitFor()
+  await bar.getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('No runs yet').waitFor()
+  await page.locator('.toast').getByRole('button', { name: /Undo/ }).click()
+  await page.locator('[data-grid] table[aria-rowcount="2001"]').waitFor()
+  assert.equal((await api.post('/api/v1/runs/search', { experiment_ids: [id], page_size: 1, count_total: true })).total, 2000)
 }))

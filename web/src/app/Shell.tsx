@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, Outlet, useNavigate } from '@tanstack/react-router'
+import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { CircleHelp, Menu as MenuIcon, Monitor, Moon, Search, Sun } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
 import { who } from '@/lib/actor'
@@ -101,10 +101,12 @@ function useCounts(): Partial<Record<NavItem['to'], Count>> {
 
 function Navigation({ onGo }: { onGo?: () => void }) {
   const counts = useCounts()
-  const item = ({ to, label, icon: Icon }: NavItem): ReactNode => {
+  const path = useRouterState({ select: (s) => s.location.pathname })
+  const item = ({ to, label, icon: Icon, holds }: NavItem): ReactNode => {
     const count = counts[to]
+    const inside = holds?.some((h) => path.startsWith(h)) ?? false
     return (
-      <Link key={to} to={to} onClick={onGo} activeOptions={{ exact: to === '/', includeSearch: false }} activeProps={{ className: 'on', 'aria-current': 'page' }} title={label}>
+      <Link key={to} to={to} onClick={onGo} className={inside ? 'on' : ''} activeOptions={{ exact: to === '/', includeSearch: false }} activeProps={{ className: 'on', 'aria-current': 'page' }} title={label}>
         <Icon size={16} strokeWidth={1.5} />{label}
         {count && <span className={`n ${count.tone ?? ''}`}>{count.tone && <Shape kind={count.tone} size={10} />}{count.text}</span>}
       </Link>

@@ -8,6 +8,8 @@ export interface NavItem {
   key: string
   /** Words that find it in the palette. */
   also?: string
+  /** Pages that belong to it, though their addresses begin otherwise. */
+  holds?: readonly string[]
 }
 
 export interface NavGroup {
@@ -20,7 +22,7 @@ export const nav: readonly NavGroup[] = [
   { label: '', items: [{ to: '/', label: 'Home', icon: House, key: 'h', also: 'start overview' }] },
   { label: 'Data', items: [{ to: '/datasets', label: 'Datasets', icon: Database, key: 'd', also: 'data contract profile' }] },
   { label: 'Build', items: [
-    { to: '/experiments', label: 'Experiments', icon: FlaskConical, key: 'x', also: 'runs metrics tracking' },
+    { to: '/experiments', label: 'Experiments', icon: FlaskConical, key: 'x', also: 'runs metrics tracking', holds: ['/runs/', '/compare', '/traces/'] },
     { to: '/prompts', label: 'Prompts', icon: MessageSquareText, key: 'r', also: 'templates genai versions' },
     { to: '/pipelines', label: 'Pipelines', icon: Workflow, key: 'p', also: 'training steps logs' },
   ] },

@@ -187,7 +187,7 @@ export function Parallel({ title, note, dims, rows, brushes, onBrush, onMove, on
 function AxisMarks({ dim, axis, x, height, brush, drag, room }: { dim: Dim; axis: Axis; x: number; height: number; brush: Brush | undefined; drag: { from: number; to: number } | undefined; room: number }) {
   const range = drag ? [drag.from, drag.to] : brush ? [axis.at(brush[0]), axis.at(brush[1])] : undefined
   const ends = range && [Math.max(top - 4, Math.min(...range) - 2), Math.min(height - bottom + 4, Math.max(...range) + 2)]
-  const short = (text: string) => (text.length * 6 > room - 8 ? `${text.slice(0, Math.max(2, Math.floor(room / 6) - 2))}…` : text)
+  const short = (text: string) => (text.length * 6 > Math.min(room, 180) - 8 ? `${text.slice(0, Math.max(2, Math.floor(Math.min(room, 180) / 6) - 2))}…` : text)
   return (
     <>
       <path d={`M${x} ${top}V${height - bottom}`} stroke="var(--control)" />

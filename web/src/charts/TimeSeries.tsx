@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { absolute, clock, day, num } from '@/lib/format'
+import { absolute, clock, day, num, tickWords } from '@/lib/format'
 import { useStore } from '@/lib/store'
 import { theme } from '@/lib/theme'
 import { axisBounds, extent, ticks, type Aligned, type Value } from './maths'
@@ -57,6 +57,8 @@ export interface TimeSeriesProps {
   tick?: (v: number) => string
   xLabel?: (x: number) => string
   xTick?: (x: number) => string
+  /** Of the ticks, where they have no words of their own. */
+  xUnit?: string | undefined
   /** Begin the axis at 0; for counts, rates and shares. */
   zero?: boolean
   log?: boolean
@@ -216,12 +218,12 @@ function options(latest: { current: TimeSeriesProps & { height: number } }, widt
       {
         show: !now.hideX, size: 22, gap: 4, stroke: dim, font, grid: { show: false }, ticks: { show: false }, space: 90,
         splits: (u) => xSplits(u, latest.current),
-        values: (_u, splits) => splits.map((v) => xTick(v, latest.current, splits)),
+        values: (_u, splits) => xTicks(splits, latest.current),
       },
       {
         size: (_u, values) => labelRoom(values), gap: 6, stroke: dim, font, grid: { stroke: color('var(--grid)'), width: 1 }, ticks: { show: false },
-        ...(now.log ? {} : { splits: (u: uPlot) => ticks(u.scales.y?.min ?? 0, u.scales.y?.max ?? 1, now.height < 100 ? 3 : 4) }),
-        values: (_u, splits) => splits.map((v) => (v === null ? '' : (latest.current.tick ?? num)(v))),
+        ...(now.log ? {} : { splits: (u: uPlot) => fewTicks(u.scales.y?.min ?? 0, u.scales.y?.max ?? 1, now.height < 100 ? 3 : 4) }),
+        values: (_u, splits) => { const { tick } = latest.current; return tick || now.log ? splits.map((v) => (v === null ? '' : (tick ?? num)(v))) : tickWords(splits) },
       },
     ],
     series: [
@@ -306,12 +308,18 @@ function bounds(p: TimeSeriesProps): [number, number] {
   return axisBounds(range, { zero: p.zero ?? false, include: limits.filter((v) => !range || top === 0 || v <= top * 8) })
 }
 
+/** About `target` ticks, and two where one would say nothing of the scale. */
+function fewTicks(low: number, high: number, target: number): number[] {
+  const found = ticks(low, high, target)
+  return found.length < 2 ? ticks(low, high, target + 2) : found
+}
+
 function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
   const low = u.scales.x?.min ?? 0
   const high = u.scales.x?.max ?? 1
   const target = Math.max(2, Math.min(6, Math.floor(u.bbox.width / devicePixelRatio / 110)))
   if (!p.time) {
-    const found = ticks(low, high, target)
+    const found = fewTicks(low, high, target)
     return p.x.every(Number.isInteger) ? found.filter(Number.isInteger) : found
   }
   const steps = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000]
@@ -322,12 +330,10 @@ function xSplits(u: uPlot, p: TimeSeriesProps): number[] {
   return out
 }
 
-function xTick(v: number, p: TimeSeriesProps, splits: number[]): string {
-  if (!p.time) return p.xTick ? p.xTick(v) : num(v)
+function xTicks(splits: readonly number[], p: TimeSeriesProps): string[] {
+  if (!p.time) return p.xTick ? splits.map(p.xTick) : tickWords(splits).map((word) => (p.xUnit ? `${word} ${p.xUnit}` : word))
   const step = splits.length > 1 ? splits[1]! - splits[0]! : 0
-  if (step >= 86_400) return day(v * 1000)
-  if (clock(v * 1000) === '00:00') return day(v * 1000)
-  return clock(v * 1000, step > 0 && step < 60)
+  return splits.map((v) => (step >= 86_400 || clock(v * 1000) === '00:00' ? day(v * 1000) : clock(v * 1000, step > 0 && step < 60)))
 }
 
 function underlay(u: uPlot, p: TimeSeriesProps, color: (name: string) => string): void {

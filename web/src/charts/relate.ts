@@ -1,6 +1,6 @@
 // How values of many things relate: dimensions and their scales, boxes, and a smoothed field with its isolines.
 import { scaleLinear, scaleLog, scalePoint } from 'd3-scale'
-import { num } from '@/lib/format'
+import { num, tickWords } from '@/lib/format'
 import { compareText } from './order'
 
 /** One column of values: of a parameter, a metric or a tag. */
@@ -60,7 +60,9 @@ export function axisOf(dim: Dim, from: number, to: number, ticks = 4, only?: rea
   const whole = (known as number[]).every(Number.isInteger)
   const wanted = scale.ticks(ticks).filter((t) => !whole || Number.isInteger(t))
   const every = Math.ceil(wanted.length / (ticks + 1))
-  return { at: (v) => scale(Number(v)), invert: (pixel) => scale.invert(pixel), ticks: wanted.filter((_, i) => i % every === 0).map((v) => ({ value: v, text: num(v) })), ends: [num(low), num(high)] }
+  const marks = wanted.filter((_, i) => i % every === 0)
+  const words = dim.log ? marks.map(num) : tickWords(marks)
+  return { at: (v) => scale(Number(v)), invert: (pixel) => scale.invert(pixel), ticks: marks.map((v, i) => ({ value: v, text: words[i]! })), ends: [num(low), num(high)] }
 }
 
 /** Whether a value lies in a brush; nothing lies in none. */

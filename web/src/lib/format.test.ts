@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, bytes, day, decimals, duration, fixed, initials, large, ms, num, pct, plural, shortId, signed } from './format'
+import { ago, bytes, day, decimals, duration, fixed, inColumn, initials, large, ms, num, pct, plural, shortId, signed, tickWords } from './format'
 
 describe('num', () => {
   it.each([
@@ -23,6 +23,24 @@ describe('fixed', () => {
     expect(decimals([0.941, 0.9])).toBe(3)
     expect(decimals([1, 2, 300])).toBe(0)
     expect(decimals([])).toBe(0)
+  })
+  it('never makes a small value of a column look like none', () => {
+    expect(['', inColumn(undefined, 1), inColumn(0, 1), inColumn(0.018, 1), inColumn(38.24, 1), inColumn(0.00513, 3), inColumn(0.5, 0), inColumn(7, 0), inColumn(2e31, 1), inColumn(NaN, 1)]).toEqual(['', '', '0.0', '0.018', '38.2', '0.005', '0.5', '7', '2e31', 'NaN'])
+  })
+})
+
+describe('the words of an axis', () => {
+  it('tell near ticks apart, and are what the ticks are', () => {
+    expect(tickWords([65.43, 65.44, 65.45])).toEqual(['65.43', '65.44', '65.45'])
+    expect(tickWords([33725, 33750, 33775, 33800])).toEqual(['33,725', '33,750', '33,775', '33,800'])
+    expect(tickWords([-101.5, -101.25, -101])).toEqual(['−101.50', '−101.25', '−101.00'])
+    expect(tickWords([1.0001e9, 1.0002e9])).toEqual(['1.0001e9', '1.0002e9'])
+  })
+  it('stay short where three digits say it', () => {
+    expect(tickWords([0, 0.5, 1])).toEqual(['0', '0.5', '1'])
+    expect(tickWords([0, 5000, 10000, 15000])).toEqual(['0', '5,000', '10,000', '15,000'])
+    expect(tickWords([7])).toEqual(['7'])
+    expect(tickWords([])).toEqual([])
   })
 })
 
@@ -71,4 +89,5 @@ it('shortens names and counts things', () => {
   expect(shortId('short')).toBe('short')
   expect(shortId('01a1fc8e-435d-7e57-aa98-1f81198c23d5')).toBe('198c23d5')
   expect(shortId('01a1fc8e67027cbfbf799635b6435002')).toBe('b6435002')
+  expect(shortId('m-01a1fc8e67027cbfbf799635b6435002', 10)).toBe('m-b6435002')
 })

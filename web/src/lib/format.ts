@@ -53,6 +53,29 @@ export function decimals(values: Maybe[]): number {
   return top === 0 ? 0 : Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(top))))
 }
 
+/**
+ * A number in a column of `digits` decimals. Where those would leave nothing of it, and where it is very large, it is printed with its own:
+ * one run that went astray must not make the others look like 0.
+ */
+export function inColumn(v: Maybe, digits: number): string {
+  if (!present(v) || !Number.isFinite(v)) return num(v)
+  const size = Math.abs(v)
+  return size >= 1e6 || (size !== 0 && size < 10 ** -digits) ? num(v) : fixed(v, digits)
+}
+
+/** The words of an axis: as many digits as tell its ticks apart and are true, more than three where it takes them. */
+export function tickWords(ticks: readonly number[]): string[] {
+  const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0))
+  if (step === 0) return ticks.map(num)
+  const top = Math.max(...ticks.map(Math.abs))
+  const power = Math.floor(Math.log10(step * (1 + 1e-9)))
+  const half = Math.abs(step / 10 ** power - 2.5) < 1e-6 ? 1 : 0
+  const digits = Math.floor(Math.log10(top)) - power + 1 + half
+  if (digits <= 3) return ticks.map(num)
+  if (top >= 1e9 || top < 1e-4) return ticks.map((t) => t.toExponential(digits - 1).replace('e+', 'e').replaceAll('-', minus))
+  return ticks.map((t) => fixed(t, Math.max(0, half - power)))
+}
+
 export function count(v: Maybe): string {
   return fixed(v, 0)
 }
@@ -185,6 +208,8 @@ const timed = /^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12
  * told from its neighbours by its end, any other by its beginning.
  */
 export function shortId(id: string, length = 8): string {
-  if (timed.test(id)) return id.replaceAll('-', '').slice(-length)
+  const head = /^[a-z]{1,3}-/.exec(id)?.[0] ?? ''
+  const rest = id.slice(head.length)
+  if (timed.test(rest)) return head + rest.replaceAll('-', '').slice(head.length - length)
   return id.length > length + 3 ? id.slice(0, length) : id
 }

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef } from 'react'
+import { useLayoutEffect, useRef, type KeyboardEvent as ReactKeyboardEvent } from 'react'
 import { createStore } from './store'
 
 /** One key ("j", "/", "?", "Escape", "mod+k") or two in a row ("g h"). */
@@ -62,6 +62,16 @@ export function dispatchKey(event: KeyboardEvent): boolean {
     pendingAt = event.timeStamp
   }
   return false
+}
+
+/** The arrows up and down for what scrolls: they move its rows instead. A menu that one of its parts opened has its own. */
+export function arrows(move: (by: -1 | 1) => void) {
+  return (event: ReactKeyboardEvent<HTMLElement>): void => {
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || !event.currentTarget.contains(event.target as Node)) return
+    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return
+    event.preventDefault()
+    move(event.key === 'ArrowDown' ? 1 : -1)
+  }
 }
 
 /** Binds keys while the component is mounted: from the moment it can be seen, so that no key pressed at what is there is lost. */

@@ -101,8 +101,8 @@ function Legend({ runs, looks, hidden, reigning, onHide, onRemove }: { runs: rea
         const off = hidden.has(r.id)
         return (
           <span key={r.id} className="group/l !gap-0.5">
-            <button type="button" aria-pressed={!off} className={`inline-flex items-center gap-1.5 min-h-6 rounded-tag px-1 hover:bg-hover ${off ? 'text-3 line-through' : 'text-1'}`} title={off ? 'Show it' : 'Hide it'} onClick={() => toggle(r.id)}>
-              <svg width="14" height="8" aria-hidden="true"><path d="M0 4H14" stroke={off ? 'var(--idle-fill)' : look?.color} strokeWidth="2.4" strokeDasharray={look?.dash ? '4 2.5' : undefined} /></svg>{r.name}
+            <button type="button" aria-pressed={!off} className={`inline-flex items-center gap-1.5 min-h-6 rounded-tag px-1 hover:bg-hover ${off ? 'text-3 line-through' : 'text-1'}`} title={`${off ? 'Show' : 'Hide'} ${r.name}`} onClick={() => toggle(r.id)}>
+              <svg width="14" height="8" aria-hidden="true"><path d="M0 4H14" stroke={off ? 'var(--idle-fill)' : look?.color} strokeWidth="2.4" strokeDasharray={look?.dash ? '4 2.5' : undefined} /></svg><span className="clip max-w-64">{r.name}</span>
             </button>{reigning?.run === r.id && <Tag>{reigning.model} v{reigning.version} champion</Tag>}
             {runs.length > 1 && <button type="button" className="inline-grid place-items-center w-6 h-6 -ml-1 text-3 opacity-0 group-hover/l:opacity-100 focus-visible:opacity-100" aria-label={`Take ${r.name} out of the comparison`} onClick={() => onRemove(r.id)}><X size={12} /></button>}
           </span>

@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { lazy, Suspense, useMemo, type ComponentType, type ReactNode } from 'react'
 import { Notes, QuestionLine } from '@/features/experiment/Question'
@@ -28,6 +28,9 @@ const ModelsTab = lazy(() => import('@/features/experiment/ModelsTab').then((m) 
 const traces = Object.values(import.meta.glob<{ ExperimentTraces: ComponentType<{ id: string }> }>('../features/trace/ExperimentTraces.tsx'))[0]
 const TracesTab = traces && lazy(() => traces().then((m) => ({ default: m.ExperimentTraces })))
 
+/** How many there are, as far as they were read. */
+const counted = (pages: readonly { items: readonly unknown[]; next_page_token?: string }[]) => { const n = pages.flatMap((p) => p.items).length; return pages.at(-1)?.next_page_token ? `${n}+` : n }
+
 const deletion = (e: Experiment) => {
   const path = `/api/v1/experiments/${encodeURIComponent(e.id)}`
   return { label: `Delete the experiment${e.runs_count ? ` with ${plural(e.runs_count, 'run')}` : ''}`, what: e.name, remove: () => http.post(`${path}/delete`), restore: () => http.post(`${path}/restore`), away: href.experiments, back: href.experiment(e.id) }
@@ -40,7 +43,7 @@ export function ExperimentPage(): ReactNode {
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   const experiment = useQuery(q.experiment(id))
   const running = useQuery(runQueries.running(id)).data ?? 0
-  const models = useQuery(q.loggedModels(id)).data?.items
+  const models = useInfiniteQuery(q.loggedModels(id)).data?.pages
   const e = experiment.data
   const declared = e?.best
   const better = useMemo(() => betterOf(declared), [declared])
@@ -54,7 +57,7 @@ export function ExperimentPage(): ReactNode {
       verdict={e.hypothesis || e.verdict ? <QuestionLine experiment={e} /> : undefined}
       tabs={<Tabs value={tab} items={[
         { value: 'runs', label: 'Runs', count: e.runs_count }, { value: 'charts', label: 'Charts' }, ...(TracesTab ? [{ value: 'traces' as const, label: 'Traces' }] : []),
-        { value: 'models', label: 'Models', count: models?.length }, { value: 'notes', label: 'Question and notes' },
+        { value: 'models', label: 'Models', count: models && counted(models) }, { value: 'notes', label: 'Question and notes' },
       ]} />}>
       <BetterProvider value={better}>
       {tab === 'runs' && <RunsTab key={e.id} experiment={e} search={search} set={(change) => set(change as Partial<typeof search>)} />}

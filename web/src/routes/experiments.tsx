@@ -23,7 +23,7 @@ const columns: Column<Experiment>[] = [
   { id: 'name', header: 'Experiment', cell: (e) => <Go to={href.experiment(e.id)} className="strong inline-block clip align-bottom max-w-[min(420px,50vw)]" title={e.name}>{e.name}</Go>, value: (e) => e.name },
   { id: 'runs', header: 'Runs', num: true, cell: (e) => count(e.runs_count), value: (e) => e.runs_count, width: 100 },
   { id: 'running', header: 'Now', cell: (e) => (e.runs_running ? <Status kind="info">{e.runs_running} running</Status> : ''), value: (e) => e.runs_running, width: 130 },
-  { id: 'last', header: 'Last run', cell: (e) => <Time at={e.last_run_at ?? e.updated_at} />, value: (e) => e.last_run_at ?? e.updated_at, width: 140 },
+  { id: 'last', header: 'Last run', cell: (e) => e.last_run_at && <Time at={e.last_run_at} />, value: (e) => e.last_run_at, width: 140 },
   { id: 'created', header: 'Created', cell: (e) => <Time at={e.created_at} />, value: (e) => e.created_at, width: 140, from: 640 },
   { id: 'id', header: 'Id', cell: (e) => <span className="mono text-3">{e.id}</span>, value: (e) => e.id, width: 170, from: 560 },
 ]

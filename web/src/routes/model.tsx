@@ -1,19 +1,21 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { Boxes, Database, FlaskConical, Radio, Tag as TagIcon } from 'lucide-react'
-import { lazy, Suspense, useMemo, useState, type ReactNode } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { AgainstChampion } from '@/features/model/Champion'
 import { GatePanel } from '@/features/model/Gate'
 import { deletions } from '@/features/model/discard'
+import { Elsewhere, isElsewhere, whereabouts } from '@/features/model/Elsewhere'
 import { aliasLife, type Stay } from '@/features/model/history'
+import { useVersions } from '@/features/model/useVersions'
 import { VersionDiff } from '@/features/model/VersionDiff'
 import { who } from '@/lib/actor'
 import { http } from '@/lib/api/http'
 import { cli } from '@/lib/cli'
 import { q } from '@/lib/api/queries'
 import type { Endpoint, Model, Run, Version } from '@/lib/api/types'
-import { bytes, duration, millis, num, plural, shortId, signed } from '@/lib/format'
+import { bytes, count, duration, millis, num, plural, shortId, signed } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { BetterProvider, useBetter } from '@/lib/better'
 import { againstChampion, declaredByGates, standing, standingWords, type Against } from '@/lib/champion'
@@ -44,9 +46,8 @@ export function ModelPage(): ReactNode {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const model = useQuery(q.model(name))
-  const list = useQuery(q.versions(name))
+  const { list, versions, awaits, lacks } = useVersions(name, [search.version, search.base, model.data?.aliases.champion])
   const endpoints = useQuery(q.endpoints())
-  const versions = useMemo(() => [...(list.data?.items ?? [])].sort((a, b) => Number(b.version) - Number(a.version)), [list.data])
   const [dialog, setDialog] = useState<'alias' | 'deploy' | null>(null)
   const chosen = versions.find((v) => v.version === search.version) ?? versions[0]
   const full = useQuery({ ...q.version(name, chosen?.version ?? ''), enabled: chosen !== undefined })
@@ -62,18 +63,20 @@ export function ModelPage(): ReactNode {
   const history = useQuery(q.modelHistory(name))
   const life = useMemo(() => aliasLife(history.data?.items ?? []), [history.data])
   const crumbs = [{ label: 'Models', to: '/models' as const }, ...(v ? [{ label: name, to: '/models/$name' as const, params: { name } }] : [])]
-  if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
+  if (!model.data || (list.isPending && !v) || awaits(search.version)) return <Page crumbs={crumbs} title={name}>{model.error ? <ErrorPanel error={model.error} title={`Can't read the model ${name}`} onRetry={() => void model.refetch()} /> : <Skeleton rows={6} />}</Page>
   if (!v) return <Page crumbs={crumbs} title={name} verdict={model.data.description} actions={<DeleteMenu deletes={deletions(name, undefined, 'model')} />}><section className="panel"><Empty title="No version yet" command={`mlflow.register_model("runs:/RUN_ID/model", "${name}")`}>{list.error ? list.error.message : 'Register the model of a run and it becomes version 1.'}</Empty></section></Page>
+  if (lacks(search.version)) return <Page crumbs={crumbs} title={`${name} v${search.version}`}><section className="panel"><Empty title={`There is no v${search.version} of ${name}`} link={<Go className="link" to={href.model(name)}>Open the newest, v{versions[0]?.version}</Go>}>It may be deleted; the trash keeps it for a while.</Empty></section></Page>
   const tab = search.tab ?? 'overview'
   const champion = versions.find((o) => o.aliases.includes('champion'))
   const state = look(v.status)
+  const elsewhere = isElsewhere(v)
   const other = champion?.version === v.version ? versions.find((o) => Number(o.version) < Number(v.version)) : champion
   const rows = againstChampion(v, other ?? { ...v, version: '', metrics: {} }, results ?? [], better)
   return (
     <BetterProvider value={better}><Page crumbs={crumbs} title={`${name} v${v.version}`} bare
       status={<>{v.status !== 'READY' && <Pill kind={state.kind}>{state.word}</Pill>}{v.aliases.map((a) => <Tag key={a} look="accent">@{a}</Tag>)}{v.stage && v.stage !== 'None' && <Tag look="line" title="stage">{v.stage}</Tag>}</>}
-      meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
-      actions={<><DeleteMenu deletes={deletions(name, v.version, 'model')} /><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button><button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button></>}
+      meta={<>{[v.flavor, v.runtime && `${v.runtime} runtime`, !elsewhere && bytes(v.size_bytes), v.created_by && `by ${who(v.created_by).name}`].filter(Boolean).join(', ')}, <Time at={v.created_at} /></>}
+      actions={<><DeleteMenu deletes={deletions(name, v.version, 'model')} /><Go className="btn ghost" to={href.lineage(`version:${name}/${v.version}`)}>Lineage</Go><button type="button" className="btn" onClick={() => setDialog('alias')}><TagIcon size={14} />Set alias…</button>{!elsewhere && <button type="button" className="btn pri" disabled={v.status !== 'READY'} onClick={() => setDialog('deploy')}><Radio size={14} />Deploy…</button>}</>}
       verdict={<VersionVerdict v={v} champion={champion} served={served} rows={champion && champion.version !== v.version ? rows : []} />}
       tabs={<Tabs value={tab} items={[{ value: 'overview', label: 'Overview' }, { value: 'compare', label: 'Compare' }, { value: 'files', label: 'Files', count: v.files_count }, { value: 'activity', label: 'Activity' }]} />}>
       <div className="body">
@@ -83,14 +86,15 @@ export function ModelPage(): ReactNode {
             <div className="flex flex-col gap-3.5 min-w-0">
               <Chain v={v} run={run.data} served={served} />
               <div className="grid gap-3.5 cols:grid-cols-[minmax(0,1fr)_264px] items-start">
-                <div className="grid gap-3.5 min-w-0"><GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} /><AgainstChampion v={v} other={other} reign={other && other.version === champion?.version ? 'champion' : 'before'} rows={rows} /></div>
+                <div className="grid gap-3.5 min-w-0">{elsewhere ? <Elsewhere v={v} /> : <GatePanel model={name} version={v.version} open={search.gate} onOpen={(gate) => void navigate({ search: (s) => ({ ...s, gate }), replace: true })} />}<AgainstChampion v={v} other={other} reign={other && other.version === champion?.version ? 'champion' : 'before'} rows={rows} /></div>
                 <div className="grid gap-3.5 min-w-0"><Served v={v} served={served} onDeploy={() => setDialog('deploy')} /><Signature v={v} /><Panel title="Origin"><div className="px-3.5 py-2.5"><KeyValues items={[['Source', <span key="s" className="mono">{v.source}</span>], ['Run', v.run_id ? <Go key="r" className="link" to={href.run(v.run_id)}>{run.data?.name ?? shortId(v.run_id)}</Go> : ''], ['Run elsewhere', v.run_link ? <Outside key="l" text={v.run_link} /> : ''], ['Flavours', v.flavors?.join(', ')], ['Python', v.python_version], ['Requires', v.requirements && v.requirements.length > 0 ? <span key="q" className="mono">{v.requirements.slice(0, 6).join(' ')}{v.requirements.length > 6 ? ` and ${v.requirements.length - 6} more` : ''}</span> : ''], ['Digest', v.digest ? <Id key="d" id={v.digest} length={16} /> : ''], ['Stage', v.stage && v.stage !== 'None' ? v.stage : ''], ['Note', v.description]]} /></div></Panel>{Object.keys(v.tags ?? {}).length > 0 && <Panel title="Tags"><div className="px-3.5 py-2.5"><KeyValues items={Object.entries(v.tags ?? {})} /></div></Panel>}</div>
               </div>
             </div>
           </div>
         )}
         {tab === 'compare' && <VersionDiff name={name} version={v} versions={versions} base={search.base} onBase={(base) => void navigate({ search: (s) => ({ ...s, base }), replace: true })} all={search.all ?? false} onAll={(all) => void navigate({ search: (s) => ({ ...s, all: all || undefined }), replace: true })} />}
-        {tab === 'files' && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} preview={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/preview`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
+        {tab === 'files' && elsewhere && <Elsewhere v={v} />}
+        {tab === 'files' && !elsewhere && <Files list={(path) => q.versionFiles(name, v.version, path)} content={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/content`} preview={`/api/v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(v.version)}/files/preview`} open={search.file} onOpen={(file) => void navigate({ search: (s) => ({ ...s, file }), replace: true })} empty={{ title: 'No files', text: 'This version holds none.' }} />}
         {tab === 'activity' && <Activity name={name} />}
       </div>
       <AliasDialog name={name} version={v.version} aliases={model.data.aliases} open={dialog === 'alias'} onClose={() => setDialog(null)} />
@@ -103,6 +107,7 @@ const capital = (text: string, first: boolean) => (first ? text.charAt(0).toUppe
 
 function VersionVerdict({ v, champion, served, rows }: { v: Version; champion: Version | undefined; served: readonly Endpoint[]; rows: readonly Against[] }) {
   const better = useBetter()
+  if (isElsewhere(v)) return <><b>The files of v{v.version} are not in this server</b>{v.source && <>: they are {whereabouts(v)}</>}. It cannot be served or previewed from here.</>
   if (v.status === 'FAILED') return <><b>This version could not be stored</b>{v.status_message ? `: ${v.status_message}` : ''}.</>
   const key = mainMetric(Object.keys(v.metrics ?? {}), better)
   const mine = key ? v.metrics?.[key] : undefined
@@ -133,11 +138,15 @@ function Timeline({ model, versions, chosen, served, life }: { model: Model; ver
   const key = mainMetric(versions.flatMap((v) => Object.keys(v.metrics ?? {})), better)
   const ascending = [...versions].reverse().filter((v) => Number.isFinite(Number(v.version)))
   const live = new Set(served.flatMap((e) => e.spec.targets.map((t) => t.version)))
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    box.current?.querySelector('[aria-current=true]')?.scrollIntoView({ block: 'nearest' })
+  }, [chosen])
   const points = key ? ascending.filter((v) => typeof v.metrics?.[key] === 'number') : []
   return (
     <section className="panel flex flex-col">
-      <div className="ph"><h2>Versions</h2><div className="r">{versions.length}</div></div>
-      <div className="py-1 overflow-auto max-h-[52vh]">
+      <div className="ph"><h2>Versions</h2><div className="r">{(model.versions_count ?? 0) > versions.length ? `${versions.length} of ${count(model.versions_count)}` : versions.length}</div></div>
+      <div ref={box} className="py-1 overflow-auto max-h-[52vh]">
         {versions.map((v, i) => {
           const main = v.aliases.includes('champion')
           return (
@@ -185,7 +194,7 @@ function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: r
   for (const e of on.slice(0, 2)) { const t = e.spec.targets.find((o) => o.version === v.version)!; nodes.push({ icon: <Radio size={12} />, kind: 'Endpoint', label: e.name, detail: t.role === 'shadow' ? 'shadow' : `${t.weight} % of traffic`, to: href.endpoint(e.name) }) }
   return (
     <Panel title="Lineage" note="from data to decision" right={<Go className="link" to={href.lineage(`version:${v.model}/${v.version}`)}>Open graph</Go>}>
-      <div className="flex items-stretch px-3.5 py-3 overflow-x-auto">
+      <div className="flex items-stretch px-3.5 py-3 overflow-x-auto" tabIndex={0} role="region" aria-label="Lineage, scrolls">
         {nodes.map((n, i) => {
           const quiet = n.me ? 'text-2' : 'text-3'
           const box = <><span className={`text-xs ${quiet} flex items-center gap-1.5`}>{n.icon}{n.kind}</span><b className="block clip">{n.label}</b><span className={`text-xs ${quiet} block clip`}>{n.detail}</span></>
@@ -200,7 +209,7 @@ function Chain({ v, run, served }: { v: Version; run: Run | undefined; served: r
 function Served({ v, served, onDeploy }: { v: Version; served: readonly Endpoint[]; onDeploy: () => void }) {
   const on = served.flatMap((e) => e.spec.targets.filter((t) => t.version === v.version).map((t) => ({ e, t })))
   return (
-    <Panel title="Served" right={<button type="button" className="link" onClick={onDeploy}>Deploy…</button>}>
+    <Panel title="Served" right={isElsewhere(v) ? undefined : <button type="button" className="link" onClick={onDeploy}>Deploy…</button>}>
       <div className="px-3.5 py-2 text-sm">
         {on.length === 0 ? <p className="text-2">On no endpoint{served.length > 0 ? `; ${served[0]!.name} serves v${served[0]!.spec.targets[0]?.version}` : ''}.</p> : on.map(({ e, t }) => <div key={e.name} className="flex items-center gap-2 py-0.5"><Shape kind={look(e.status.state).kind} /><Go to={href.endpoint(e.name)} className="strong flex-1 clip">{e.name}</Go><Tag {...(t.role === 'shadow' ? { look: 'line' as const } : t.role === 'champion' ? { look: 'accent' as const } : {})}>{t.role === 'shadow' ? 'shadow' : `${t.role} ${t.weight} %`}</Tag></div>)}
       </div>
@@ -215,7 +224,7 @@ function Signature({ v }: { v: Version }) {
   const shown = all ? inputs : inputs.slice(0, 12)
   return (
     <Panel title="Signature" right={inputs.length > 0 ? <>{plural(inputs.length, 'input')}<CopyButton text={JSON.stringify(v.signature, null, 2)} label="Copy as JSON" /></> : undefined}>
-      {inputs.length === 0 ? <p className="px-3.5 py-2.5 text-2 text-sm">It was logged without a signature, so inputs are not checked. Log it with an input example to have one.</p> : (
+      {inputs.length === 0 ? <p className="px-3.5 py-2.5 text-2 text-sm">{isElsewhere(v) ? 'Not known here: it is told by the files.' : 'It was logged without a signature, so inputs are not checked. Log it with an input example to have one.'}</p> : (
         <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-x-3 gap-y-0.5 text-sm px-3.5 pt-2 pb-2.5">
           {shown.map((c, i) => <div key={c.name ?? i} className="contents"><span className="mono clip" title={c.name}>{c.name ?? `tensor [${c.shape?.join(', ') ?? ''}]`}{c.required === false && <span className="text-3"> optional</span>}</span><span className="mono text-3">{c.type}</span></div>)}
           {inputs.length > shown.length && <button type="button" className="link text-left col-span-2" onClick={() => setAll(true)}>{inputs.length - shown.length} more inputs</button>}
@@ -229,8 +238,8 @@ function Signature({ v }: { v: Version }) {
 function Activity({ name }: { name: string }) {
   const history = useQuery(q.modelHistory(name))
   return (
-    <section className="panel"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
-      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+    <section className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="History, scrolls"><Load query={history} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.model(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal min-w-60">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
   )
 }

@@ -5,6 +5,7 @@ import { useMemo, useState, type ReactNode } from 'react'
 import { AliasDialog } from '@/features/model/Alias'
 import { deletions } from '@/features/model/discard'
 import { aliasLife } from '@/features/model/history'
+import { useVersions } from '@/features/model/useVersions'
 import { Editor } from '@/features/prompt/Editor'
 import { Template, PromptText } from '@/features/prompt/Text'
 import { isPrompt, ownTags, promptOf } from '@/features/prompt/text'
@@ -38,10 +39,9 @@ export function PromptPage(): ReactNode {
   const navigate = route.useNavigate()
   const set = (change: Partial<typeof search>) => void navigate({ search: (s) => ({ ...s, ...change }), replace: true })
   const model = useQuery(q.model(name))
-  const list = useQuery(q.versions(name))
+  const { list, versions, awaits, lacks } = useVersions(name, [search.version, search.base])
   const history = useQuery(q.modelHistory(name))
   const [alias, setAlias] = useState(false)
-  const versions = useMemo(() => [...(list.data?.items ?? [])].sort((a, b) => Number(b.version) - Number(a.version)), [list.data])
   const v = versions.find((o) => o.version === search.version) ?? versions[0]
   const at = v ? versions.indexOf(v) : -1
   const move = (by: number) => { const next = versions[at + by]; if (next) set({ version: next.version }) }
@@ -49,9 +49,10 @@ export function PromptPage(): ReactNode {
   useKeys([{ keys: 'n', label: 'Write a new version', run: () => set({ tab: 'write' }) }], search.tab !== 'write')
   const crumbs = [{ label: 'Prompts', to: '/prompts' as const }, ...(v ? [{ label: name, to: '/prompts/$name' as const, params: { name } }] : [])]
   const error = model.error ?? list.error
-  if (!model.data || (list.isPending && !v)) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the prompt ${name}`} onRetry={() => { void model.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
+  if (!model.data || (list.isPending && !v) || awaits(search.version)) return <Page crumbs={crumbs} title={name}>{error ? <ErrorPanel error={error} title={`Can't read the prompt ${name}`} onRetry={() => { void model.refetch(); void list.refetch() }} /> : <Skeleton rows={6} />}</Page>
   if (!isPrompt(model.data)) return <Page crumbs={crumbs} title={name}><section className="panel"><Empty title="This is no prompt" link={<Go className="link" to={href.model(name)}>Open the model</Go>}>{name} is a registered model.</Empty></section></Page>
   if (!v) return <Page crumbs={crumbs} title={name} verdict="Each text that is saved becomes a version that never changes." actions={<DeleteMenu deletes={deletions(name, undefined, 'prompt')} />}><Editor name={name} versions={[]} aliases={model.data.aliases} onClose={() => void navigate({ to: '/prompts' })} /></Page>
+  if (lacks(search.version)) return <Page crumbs={crumbs} title={`${name} v${search.version}`}><section className="panel"><Empty title={`There is no v${search.version} of ${name}`} link={<Go className="link" to={href.prompt(name)}>Open the newest, v{versions[0]?.version}</Go>}>It may be deleted; the trash keeps it for a while.</Empty></section></Page>
   const tab = search.tab ?? 'text'
   const prompt = promptOf(v)
   const older = versions.slice(at + 1)
@@ -146,8 +147,8 @@ function Difference({ v, base, versions, lines, onBase, onLook }: { v: Version; 
 
 function Activity({ name, query }: { name: string; query: ReturnType<typeof useQuery<{ items: ModelEvent[] }>> }) {
   return (
-    <section className="panel overflow-x-auto"><Load query={query} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
-      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.prompt(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal">{e.reason}</td></tr>)}</tbody></table>
+    <section className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="History, scrolls"><Load query={query} what="the history">{(h) => h.items.length === 0 ? <Empty title="Nothing happened yet">Versions and aliases are listed here with who set them and why.</Empty> : (
+      <table className="tbl" aria-label="History"><thead><tr><th>When</th><th>What</th><th>Version</th><th>Before</th><th>By</th><th>Reason</th></tr></thead><tbody>{h.items.map((e, i) => <tr key={i}><td><Time at={e.at} /></td><td>{words(e.what)}{e.alias && <> <Tag look="accent">@{e.alias}</Tag></>}</td><td>{e.version && <Go className="link" to={href.prompt(name, e.version)}>v{e.version}</Go>}</td><td className="text-2">{e.previous && `v${e.previous}`}</td><td className="text-2">{who(e.actor).name}</td><td className="text-2 !whitespace-normal min-w-60">{e.reason}</td></tr>)}</tbody></table>
     )}</Load></section>
   )
 }

@@ -116,7 +116,7 @@ function Details({ run: r, find, onFind }: { run: Run; find: string; onFind: (fi
       <div className="flex mb-3"><FilterBox value={find} placeholder="Find a parameter" onChange={onFind} /></div>
       <div className="grid gap-3.5 cols:grid-cols-2 items-start">
         <Panel title="Parameters" right={plural(params.length, 'parameter')}>
-          {params.length === 0 ? <p className="p-3.5 text-2">{find ? `No parameter is called “${find}”.` : 'This run logged no parameter.'}</p> : <table className="tbl dense"><tbody>{params.map(([k, v]) => <tr key={k}><td className="mono text-2">{k}</td><td className="mono !whitespace-normal text-right" style={{ overflowWrap: 'anywhere' }}>{v}</td></tr>)}</tbody></table>}
+          {params.length === 0 ? <p className="p-3.5 text-2">{find ? `No parameter is called “${find}”.` : 'This run logged no parameter.'}</p> : <table className="tbl dense"><tbody>{params.map(([k, v]) => <tr key={k}><td className="mono text-2 !whitespace-normal max-w-[55vw] break-words">{k}</td><td className="mono !whitespace-normal text-right min-w-16" style={{ overflowWrap: 'anywhere' }}>{v}</td></tr>)}</tbody></table>}
         </Panel>
         <div className="grid gap-3.5 min-w-0">
           <Panel title="Tags">{own.length === 0 ? <p className="p-3.5 text-2">No tag of your own.</p> : <div className="flex flex-wrap gap-1.5 p-3.5">{own.map(([k, v]) => <Tag key={k}>{k}: {v}</Tag>)}</div>}

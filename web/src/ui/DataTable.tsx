@@ -3,7 +3,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp } from 'lucide-react'
 import { Fragment, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { useWidth } from '@/charts/useWidth'
-import { useKeys } from '@/lib/keys'
+import { arrows, useKeys } from '@/lib/keys'
 import type { Sort } from '@/lib/url'
 import { Checkbox } from './Controls'
 
@@ -59,6 +59,8 @@ interface Props<T> {
 }
 
 const virtualFrom = 80
+/** Rows that a table without a height of its own begins with. */
+const atFirst = 300
 
 /** A table: sticky head, sort by head, J K X Enter, virtual rows when there are many. */
 export function DataTable<T extends RowData>(props: Props<T>) {
@@ -87,7 +89,8 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const items = virtualizer.getVirtualItems()
   const first = virtual ? (items[0]?.start ?? 0) : 0
   const rest = virtual ? virtualizer.getTotalSize() - (items.at(-1)?.end ?? 0) : 0
-  const range = virtual ? items.map((i) => ({ row: shown[i.index]!, index: i.index })) : shown.map((row, index) => ({ row, index }))
+  const [most, setMost] = useState(atFirst)
+  const range = virtual ? items.map((i) => ({ row: shown[i.index]!, index: i.index })) : shown.slice(0, most).map((row, index) => ({ row, index }))
 
   const { onEnd } = props
   const lastSeen = virtual ? (items.at(-1)?.index ?? 0) : 0
@@ -100,7 +103,11 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const keyboard = Boolean(onOpen || onSelect)
   const focusRow = (i: number) => {
     const next = Math.max(0, Math.min(shown.length - 1, i))
+    if (next >= most - 1) setMost(most + atFirst)
     setAt(next)
+    // A drawer beside the table goes along.
+    const row = shown[next]
+    if (props.focused !== undefined && row && row.id !== props.focused) onOpen?.(row.original)
     if (virtual) virtualizer.scrollToIndex(next)
     else scroller.current?.querySelectorAll('tbody tr[data-row]')[next]?.scrollIntoView({ block: 'nearest' })
   }
@@ -132,7 +139,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
   const all = selected ? shown.filter((r) => selected.has(r.id)).length : 0
   const span = visible.length + (onSelect ? 1 : 0)
   return (
-    <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
+    <div ref={scroller} tabIndex={0} role="region" aria-label={`${props.label}, scrolls`} {...(keyboard ? { onKeyDown: arrows((by) => focusRow(at + by)) } : {})} className={`scroller ${scroll ? 'min-h-0 flex-1 overflow-auto' : 'overflow-x-auto'}`}>
       <table style={even ? { minWidth: visible.reduce((sum, c) => sum + (c.width ?? 72), onSelect ? 52 : 0) } : undefined} className={`tbl ${scroll ? 'sticky' : ''} ${dense ? 'dense' : ''} ${props.wide ? 'wide' : ''} ${even ? 'even' : ''}`} aria-label={props.label} aria-rowcount={shown.length + 1}>
         <colgroup>{onSelect && <col style={{ width: props.wide ? 62 : 52 }} />}{visible.map((c) => <col key={c.id} style={{ width: c.width }} />)}</colgroup>
         <thead>
@@ -160,6 +167,7 @@ export function DataTable<T extends RowData>(props: Props<T>) {
           {rest > 0 && <tr aria-hidden="true"><td colSpan={span} style={{ height: rest, padding: 0, border: 0 }} /></tr>}
         </tbody>
       </table>
+      {!virtual && shown.length > most && <button type="button" className="btn m-3" onClick={() => setMost(most + atFirst)}>Show {Math.min(atFirst, shown.length - most)} more of {(shown.length - most).toLocaleString('en')}</button>}
       {props.footer}
     </div>
   )

@@ -29,7 +29,7 @@ export function SideBySide({ left, right, names, mark }: { left: string; right: 
     i = to - 1
   }
   return (
-    <div className="overflow-x-auto">
+    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Differences by line, scrolls">
       <table className="diff" aria-label="Differences by line">
         <colgroup><col style={{ width: 40 }} /><col /><col style={{ width: 40 }} /><col /></colgroup>
         <thead><tr><th colSpan={2}>{names[0]}</th><th colSpan={2}>{names[1]}</th></tr></thead>

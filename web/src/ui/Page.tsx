@@ -31,13 +31,13 @@ export function Page({ crumbs = [], title, name, status, meta, actions, verdict,
         {crumbs.length > 0 && (
           <nav className="crumb" aria-label="Parents">
             {crumbs.map((c, i) => (
-              <span key={i} className="flex items-center gap-1.5 min-w-0">
+              <span key={i} className={`flex items-center gap-1.5 ${c.params ? 'min-w-0' : 'flex-none'}`}>
                 {i > 0 && <ChevronRight size={12} className="flex-none" />}<Link className="clip" to={c.to} params={c.params as never} search={(c.search ?? {}) as never}>{c.label}</Link>
               </span>
             ))}
           </nav>
         )}
-        <div className="title"><h1>{title}</h1>{status}{meta && <span className="meta">{meta}</span>}{actions && <div className="acts">{actions}</div>}</div>
+        <div className="title"><h1 title={text}>{title}</h1>{status}{meta && <span className="meta">{meta}</span>}{actions && <div className="acts">{actions}</div>}</div>
         {verdict && <p className="verdict">{verdict}</p>}
       </div>
       {tabs}
@@ -48,7 +48,7 @@ export function Page({ crumbs = [], title, name, status, meta, actions, verdict,
 
 interface TabsProps<T extends string> {
   value: T
-  items: readonly { value: T; label: string; count?: number | undefined }[]
+  items: readonly { value: T; label: string; count?: number | string | undefined }[]
   right?: ReactNode
 }
 

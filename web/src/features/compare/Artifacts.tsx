@@ -67,7 +67,7 @@ export function Artifacts({ runs: all, looks, file, onFile, a, b, onPair }: Prop
     if (there.length < runs.length) return `in ${there.length} of ${runs.length}`
     return new Set(there.map((f) => f.digest ?? '')).size === 1 && there[0]?.digest ? 'equal' : 'differs'
   }
-  const open = paths.find(([p]) => p === file) ?? paths.find(([, row]) => state(row) === 'differs') ?? paths[0]!
+  const open = paths.find(([p]) => p === file) ?? paths.find(([p, row]) => state(row) === 'differs' && !/\.(bin|pkl|pickle|pt|pth|npy|npz|onnx|joblib|zip|gz|h5|ubj)$/i.test(p)) ?? paths.find(([, row]) => state(row) === 'differs') ?? paths[0]!
   const have = runs.filter((_, i) => open[1][i])
   const left = have.find((r) => r.id === a) ?? have[0]!
   const right = have.find((r) => r.id === b && r.id !== left.id) ?? have.find((r) => r.id !== left.id)

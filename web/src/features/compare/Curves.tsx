@@ -63,7 +63,7 @@ export function Curve({ metric, runs, looks, groups, view, focus, height = 164, 
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
       <TimeSeries title={metric} unit={[groups ? 'mean and range of each group' : '', betterWords(lower), without > 0 ? `${plural(without, 'run')} without epochs left out` : ''].filter(Boolean).join(', ')} x={x} series={series} height={height} log={view.log} sync="compare" xRange={view.zoom}
-        onZoom={(from, to) => onZoom([from, to])} onReset={() => onZoom(undefined)} xLabel={(at) => placeName(view.axis, at)} xTick={(at) => (view.axis === 'time' ? `${num(at)} s` : num(at))}
+        onZoom={(from, to) => onZoom([from, to])} onReset={() => onZoom(undefined)} xLabel={(at) => placeName(view.axis, at)} xUnit={view.axis === 'time' ? 's' : undefined}
         empty={query.isPending ? 'Reading the points' : view.axis === 'epoch' && epoch === undefined ? 'No run here logged epochs' : with_.some((r) => !Number.isFinite(r.metrics[metric] ?? NaN)) ? 'No finite point of this metric' : 'No point of this metric yet'} />
     </Suspense>
   )

@@ -2,7 +2,7 @@
 import { dimension, influence, type Brush, type Dim } from '@/charts/relate'
 import { seriesStyle, widenGaps, type Aligned, type Value } from '@/charts/maths'
 import type { Run } from '@/lib/api/types'
-import { decimals, duration, fixed, millis, num } from '@/lib/format'
+import { decimals, duration, inColumn, millis } from '@/lib/format'
 import { datasetOf } from '@/lib/href'
 import { best, isEpoch, lowerIsBetter, type Better } from '@/lib/metrics'
 
@@ -120,7 +120,7 @@ export function rowsOf(runs: readonly Run[], better: Better = lowerIsBetter): Ro
   const metrics = metricKeys(runs).map((key): Row => {
     const digits = decimals(runs.map((r) => r.metrics[key] ?? null))
     const winner = best(runs, key, better)
-    const cells = runs.map((r) => (r.metrics[key] !== undefined && digits === 0 && !Number.isInteger(r.metrics[key] ?? 0) ? num(r.metrics[key]) : fixed(r.metrics[key], digits)))
+    const cells = runs.map((r) => inColumn(r.metrics[key], digits))
     return { ...row('Metrics', key, cells), best: new Set(cells).size > 1 ? runs.findIndex((r) => r.id === winner?.id) : -1 }
   })
   return [

@@ -1,11 +1,11 @@
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { Trash2, X } from 'lucide-react'
 import { useMemo, useState, type ReactNode } from 'react'
 import { http } from '@/lib/api/http'
 import { q } from '@/lib/api/queries'
 import { trash } from '@/lib/api/trash'
 import type { LoggedModel } from '@/lib/api/types'
-import { decimals, fixed, plural, shortId } from '@/lib/format'
+import { decimals, inColumn, plural, shortId } from '@/lib/format'
 import { href } from '@/lib/href'
 import { useBetter } from '@/lib/better'
 import { useKeys } from '@/lib/keys'
@@ -23,11 +23,20 @@ import { useDiscard } from '@/ui/useDiscard'
 
 const mostMetrics = 6
 
+const attributes: Record<string, string> = { name: 'attributes.name', type: 'attributes.model_type', created: 'attributes.creation_timestamp' }
+
+/** The order of the table as the server takes it. */
+function orderOf(sort: Sort | undefined): string[] {
+  if (!sort) return []
+  const by = sort.id.startsWith('m:') ? `metrics.\`${sort.id.slice(2)}\`` : attributes[sort.id]
+  return by ? [`${by} ${sort.desc ? 'DESC' : 'ASC'}`] : []
+}
+
 /** The models that runs of an experiment logged, registered or not. */
 export function ModelsTab({ experiment }: { experiment: string }): ReactNode {
-  const models = useQuery(q.loggedModels(experiment))
-  const items = models.data?.items
   const [sort, setSort] = useState<Sort | undefined>()
+  const models = useInfiniteQuery(q.loggedModels(experiment, orderOf(sort)))
+  const items = useMemo(() => models.data?.pages.flatMap((p) => p.items), [models.data])
   const better = useBetter()
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
   const discard = useDiscard()
@@ -43,7 +52,8 @@ export function ModelsTab({ experiment }: { experiment: string }): ReactNode {
   if (items.length === 0) return <section className="panel"><Empty title="No model was logged" command='mlflow.sklearn.log_model(model, name="model")'>A model that a run logs is listed here with its metrics, and can be registered from the page of its run.</Empty></section>
   return (
     <>
-      <section className="panel"><DataTable label="Logged models" columns={columns} rows={items} rowKey={(m) => m.id} rowName={(m) => `${m.name}, ${m.id}`} sort={sort} onSort={setSort} selected={selected} onSelect={setSelected} /></section>
+      <section className={`panel ${models.isPlaceholderData ? 'stale' : ''}`}><DataTable label="Logged models" sorted columns={columns} rows={items} rowKey={(m) => m.id} rowName={(m) => `${m.name}, ${m.id}`} sort={sort} onSort={setSort} selected={selected} onSelect={setSelected} /></section>
+      {models.hasNextPage && <button type="button" className="btn mt-3" disabled={models.isFetchingNextPage} onClick={() => void models.fetchNextPage()}>Show more</button>}
       {chosen.length > 0 && (
         <>
           <div className="h-12" />
@@ -74,6 +84,6 @@ function modelColumns(items: readonly LoggedModel[], better: Better): Column<Log
     { id: 'id', header: 'Id', cell: (m) => <span className="inline-flex items-center gap-1"><span className="mono text-2" title={m.id}>{shortId(m.id, 12)}</span><CopyButton text={`models:/${m.id}`} label="Copy the model's address" /></span> },
     { id: 'run', header: 'Run', cell: (m) => (m.run_id ? <Go className="link" to={href.run(m.run_id)}>{shortId(m.run_id)}</Go> : '') },
     { id: 'created', header: 'Logged', value: (m) => m.created_at, cell: (m) => <span className="text-2 text-sm"><Time at={m.created_at} /></span> },
-    ...shown.map((k): Column<LoggedModel> => { const digits = decimals(items.map((m) => m.metrics[k] ?? null)); return { id: `m:${k}`, header: k, num: true, value: (m) => m.metrics[k], cell: (m) => fixed(m.metrics[k], digits) } }),
+    ...shown.map((k): Column<LoggedModel> => { const digits = decimals(items.map((m) => m.metrics[k] ?? null)); return { id: `m:${k}`, header: k, num: true, value: (m) => m.metrics[k], cell: (m) => inColumn(m.metrics[k], digits) } }),
   ]
 }

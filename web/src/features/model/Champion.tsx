@@ -26,7 +26,7 @@ export function AgainstChampion({ v, other, reign, rows }: { v: Version; other: 
                 <tr key={r.metric}>
                   <td>{r.metric}</td><td className="num strong">{num(r.mine)}</td>
                   {other && <><td className="num text-2">{num(r.theirs)}</td><td className="num">{signed(r.difference)}</td><td className="num text-2">{r.interval ? `${signed(r.interval.low)} to ${signed(r.interval.high)}` : <span className="text-3" title={r.why}>{r.difference === undefined ? '' : 'none'}</span>}</td>
-                    <td>{r.difference === undefined ? <span className="text-3">{r.theirs === undefined ? `not measured of v${other.version}` : 'not comparable'}</span> : r.standing === 'unknown' ? <span className="text-3">direction not known</span> : <span className={`st ${r.standing === 'better' ? 'text-ok' : r.standing === 'worse' ? 'text-bad' : 'text-2'}`}><Shape kind={shapes[r.standing]} size={10} />{standingWords[r.standing]}{r.standing === 'unshown' ? ` than ${name}` : ''}{!r.interval && r.standing !== 'equal' && <span className="text-3">, untested</span>}</span>}</td></>}
+                    <td>{r.difference === undefined ? <span className="text-3">{r.theirs === undefined ? `not measured of v${other.version}` : 'not comparable'}</span> : r.standing === 'unknown' ? <span className="text-3">direction not known</span> : <span className={`st ${r.standing === 'better' ? 'text-ok' : r.standing === 'worse' ? 'text-bad' : 'text-2'}`}><Shape kind={shapes[r.standing]} size={10} /><span>{standingWords[r.standing]}{r.standing === 'unshown' ? ` than ${name}` : ''}{!r.interval && r.standing !== 'equal' && <span className="text-3">, untested</span>}</span></span>}</td></>}
                 </tr>
               ))}
             </tbody>

@@ -48,7 +48,7 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
   return (
     <Panel title={`Gate ${g.gate}`} note={<span className="flex gap-2.5">{pass > 0 && <Status kind="ok">{pass} pass</Status>}{fail > 0 && <Status kind="bad">{fail} fail</Status>}{other > 0 && <Status kind="idle">{other} not judged</Status>}</span>}
       right={<>{others.length > 1 && <select className="inp !h-6 !w-auto text-sm" aria-label="Earlier results" value={g.id} onChange={(e) => onOpen(e.target.value)}>{others.map((o) => <option key={o.id} value={o.id}>{o.gate}, {look(o.verdict).word.toLowerCase()}, {o.created_at.slice(0, 16).replace('T', ' ')}</option>)}</select>}<Time at={g.created_at} /></>}>
-      <div className="overflow-x-auto">
+      <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={`Rules of ${g.gate}, scrolls`}>
         <table className="tbl dense" aria-label={`Rules of ${g.gate}`}>
           <thead><tr><th>Rule</th><th className="num">Required</th><th className="num">Measured</th><th style={{ width: 90 }}>Margin</th><th>Result</th></tr></thead>
           <tbody>
@@ -56,7 +56,7 @@ function Result({ g, others, onOpen }: { g: GateResult; others: readonly GateRes
               const l = look(r.verdict)
               return (
                 <tr key={i}>
-                  <td className="!whitespace-normal">{r.name}{(r.note || r.against) && <span className="text-3 text-sm block">{r.note || `against ${r.against}${typeof r.baseline === 'number' ? `, ${num(r.baseline)}` : ''}`}</span>}</td><td className="num text-2">{r.required !== null && r.required !== undefined ? `${op(r.op)} ${figure(r.metric ?? r.name, r.required)}` : ''}</td><td className="num strong">{figure(r.metric ?? r.name, r.measured)}</td>
+                  <td className="!whitespace-normal min-w-36">{r.name}{(r.note || r.against) && <span className="text-3 text-sm block">{r.note || `against ${r.against}${typeof r.baseline === 'number' ? `, ${num(r.baseline)}` : ''}`}</span>}</td><td className="num text-2">{r.required !== null && r.required !== undefined ? `${op(r.op)} ${figure(r.metric ?? r.name, r.required)}` : ''}</td><td className="num strong">{figure(r.metric ?? r.name, r.measured)}</td>
                   <td>{room(r) !== undefined && <MarginBar margin={room(r)!} tone={l.kind === 'ok' ? 'ok' : l.kind === 'bad' ? 'bad' : 'idle'} />}</td><td><Status kind={l.kind}>{l.word}</Status></td>
                 </tr>
               )

@@ -11,6 +11,7 @@ import { Empty } from '@/ui/Empty'
 import { Go } from '@/ui/Go'
 import { Panel } from '@/ui/Panel'
 import { Segmented } from '@/ui/Segmented'
+import { isElsewhere } from './Elsewhere'
 
 interface Row {
   group: string
@@ -52,17 +53,18 @@ function metrics(before: Version, after: Version, better: Better): Row[] {
 
 const data = (run: Run | undefined) => (run?.inputs ?? []).map((i) => { const d = datasetOf(i.source); return d ? `${d.name} v${d.version}` : i.name }).join(', ')
 
+/** What changed; of a version whose files are elsewhere, what they would tell is left out. */
 export function versionRows(before: Version, after: Version, runs: readonly [Run | undefined, Run | undefined], better: Better): Row[] {
   const of = (run: Run | undefined) => new Map(Object.entries(run?.params ?? {}))
+  const files = !isElsewhere(before) && !isElsewhere(after)
   const about = (key: string, get: (v: Version) => string | undefined): Row => ({ group: 'About', key, before: get(before) ?? '', after: get(after) ?? '' })
   return [
     ...metrics(before, after, better),
     ...pairs('Parameters', of(runs[0]), of(runs[1])),
-    ...columns('Inputs', before.signature?.inputs, after.signature?.inputs), ...columns('Outputs', before.signature?.outputs, after.signature?.outputs),
-    ...pairs('Requirements', packages(before.requirements), packages(after.requirements)),
+    ...(files ? [...columns('Inputs', before.signature?.inputs, after.signature?.inputs), ...columns('Outputs', before.signature?.outputs, after.signature?.outputs), ...pairs('Requirements', packages(before.requirements), packages(after.requirements))] : []),
     { group: 'About', key: 'Data', before: data(runs[0]), after: data(runs[1]) },
     { group: 'About', key: 'Commit', before: (runs[0]?.tags['mlflow.source.git.commit'] ?? '').slice(0, 7), after: (runs[1]?.tags['mlflow.source.git.commit'] ?? '').slice(0, 7) },
-    about('Flavours', (v) => v.flavors?.join(', ')), about('Runtime', (v) => v.runtime), about('Python', (v) => v.python_version), about('Size', (v) => bytes(v.size_bytes)), about('Digest', (v) => v.digest?.slice(0, 12)), about('By', (v) => (v.created_by ? who(v.created_by).name : '')),
+    ...(files ? [about('Flavours', (v) => v.flavors?.join(', ')), about('Runtime', (v) => v.runtime), about('Python', (v) => v.python_version), about('Size', (v) => bytes(v.size_bytes)), about('Digest', (v) => v.digest?.slice(0, 12))] : [about('Source', (v) => v.source)]), about('By', (v) => (v.created_by ? who(v.created_by).name : '')),
     ...pairs('Tags', new Map(Object.entries(before.tags ?? {})), new Map(Object.entries(after.tags ?? {}))),
   ].filter((r) => r.before !== '' || r.after !== '')
 }
@@ -101,7 +103,7 @@ export function VersionDiff({ name, version, versions, base, onBase, all, onAll 
         {before.run_id && version.run_id && before.run_id !== version.run_id && <Go className="btn s" to={href.compare([before.run_id, version.run_id])}>Compare their runs</Go>}
       </>}>
       {shown.length === 0 ? <Empty title="Nothing differs">The two versions have the same figures, parameters, signature and packages.</Empty> : (
-        <div className="overflow-x-auto">
+        <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Differences, scrolls">
           <table className="tbl dense" aria-label={`Differences of v${before.version} and v${version.version}`}>
             <thead><tr><th style={{ width: 220 }}>What</th><th>v{before.version}</th><th>v{version.version}</th><th>Change</th></tr></thead>
             <tbody>

@@ -27,7 +27,10 @@ export function Bulk({ experiment, selected, tags, onCompare, onExport, onClear 
   const ids = [...selected]
   const runs = plural(ids.length, 'run')
   const discard = useDiscard()
-  const remove = () => void discard({ what: runs, remove: () => bulk.remove(ids), restore: () => bulk.restore(ids) }).then((went) => went && onClear())
+  const remove = () => {
+    let gone: readonly string[] = ids
+    void discard({ what: runs, remove: async () => { gone = await bulk.remove(ids) }, restore: () => bulk.restore(gone) }).then((went) => went && onClear())
+  }
   useKeys([
     { keys: 'c', label: 'Compare the selected runs', run: () => ids.length > 1 && onCompare() },
     { keys: 't', label: 'Tag the selected runs', run: () => ids.length <= mostTagged && setDialog('tag') },
@@ -74,8 +77,8 @@ function MoveForm({ ids, runs, from, onDone }: { ids: readonly string[]; runs: s
   const [to, setTo] = useState('')
   const [error, setError] = useState<unknown>()
   const name = others.find((e) => e.id === to)?.name ?? ''
-  const move = () => bulk.move(ids, to).then(() => {
-    toast({ kind: 'ok', text: `Moved ${runs} to ${name}`, action: { label: 'Undo', run: () => void bulk.move(ids, from).then(onDone).catch((e: unknown) => toast({ kind: 'bad', text: String(e) })) } })
+  const move = () => bulk.move(ids, to, from).then((gone) => {
+    toast({ kind: 'ok', text: `Moved ${runs} to ${name}`, action: { label: 'Undo', run: () => void bulk.move(gone, from, to).then(onDone).catch((e: unknown) => toast({ kind: 'bad', text: String(e) })) } })
     onDone()
   }, setError)
   return (

@@ -48,7 +48,7 @@ export function GroupChart({ query, metric, groups, view, height }: { query: Run
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
       <TimeSeries title={metric} unit={[`mean and range of ${sampled ? `the newest ${runsPerGroup} runs of ` : ''}${groups.length > chartGroups ? `the ${chartGroups} largest of ${groups.length} groups` : 'each group'}`, betterWords(better(metric))].filter(Boolean).join(', ')}
-        x={x} series={series} height={height} log={view.log} xLabel={(at) => placeName(view.axis, at)} empty={found.some((f) => f.isPending) || histories.isPending ? 'Reading the points' : 'No point of this metric yet'} />
+        x={x} series={series} height={height} log={view.log} xLabel={(at) => placeName(view.axis, at)} xUnit={view.axis === 'time' ? 's' : undefined} empty={found.some((f) => f.isPending) || histories.isPending ? 'Reading the points' : 'No point of this metric yet'} />
     </Suspense>
   )
 }

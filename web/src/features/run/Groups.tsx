@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo, useState, type ReactNode } from 'react'
 import type { RunGroup } from '@/lib/api/types'
-import { count, decimals, fixed, num } from '@/lib/format'
+import { count, decimals, inColumn, num } from '@/lib/format'
 import { useBetter } from '@/lib/better'
 import type { Better } from '@/lib/metrics'
 import type { Sort } from '@/lib/url'
@@ -53,8 +53,8 @@ function groupColumns(by: readonly string[], metrics: readonly string[], items: 
       const low = Math.min(...span.map(([a]) => a))
       const high = Math.max(...span.map(([, b]) => b))
       return [
-        ...(known ? [{ id: `best:${metric}`, header: `best ${metric}`, num: true, width: 120, value: (g: RunGroup) => bestOf(g, metric, better), cell: (g: RunGroup) => fixed(bestOf(g, metric, better), digits) }] : []),
-        { id: `mean:${metric}`, header: known ? 'mean' : `mean ${metric}`, title: `mean ${metric}`, num: true, width: 84, value: (g) => g.metrics[metric]?.mean, cell: (g) => <span className="text-2">{fixed(g.metrics[metric]?.mean, digits)}</span> },
+        ...(known ? [{ id: `best:${metric}`, header: `best ${metric}`, num: true, width: 120, value: (g: RunGroup) => bestOf(g, metric, better), cell: (g: RunGroup) => inColumn(bestOf(g, metric, better), digits) }] : []),
+        { id: `mean:${metric}`, header: known ? 'mean' : `mean ${metric}`, title: `mean ${metric}`, num: true, width: 84, value: (g) => g.metrics[metric]?.mean, cell: (g) => <span className="text-2">{inColumn(g.metrics[metric]?.mean, digits)}</span> },
         { id: `span:${metric}`, header: 'spread', title: `smallest to largest ${metric}`, width: 120, cell: (g) => <Spread m={g.metrics[metric]} low={low} high={high} /> },
       ]
     }),

@@ -51,12 +51,15 @@ export function MetricChart({ metric, runs, context = [], colors, view, height =
   })), [all, ys, lines, colors, context.length])
   const better = useBetter()
   const pending = histories.some((h) => h.isPending)
+  const failed = histories.find((h) => h.isError && !h.data)?.error
+  const finite = (r: Run) => r.metrics[metric] === undefined || Number.isFinite(Number(r.metrics[metric]))
   const single = runs.length > 1 && histories.every((h) => h.data !== undefined && h.data.points.length < 2)
   if (single) return <OneValue metric={metric} runs={runs} colors={colors} words={betterWords(better(metric))} height={height} />
   return (
     <Suspense fallback={<div style={{ height: height + 18 }} />}>
       <TimeSeries title={metric} unit={betterWords(better(metric))} x={x} series={series} height={height} log={view.log} {...(sync ? { sync } : {})} right={right} legend={legend}
-        xLabel={(at) => placeName(view.axis, at)} empty={pending ? 'Reading the points' : view.axis === 'epoch' && counted.length === 0 ? 'No run here logged epochs' : 'No point of this metric yet'} />
+        xLabel={(at) => placeName(view.axis, at)} xUnit={view.axis === 'time' ? 's' : undefined}
+        empty={pending ? 'Reading the points' : failed ? `Its points could not be read: ${failed.message}` : view.axis === 'epoch' && counted.length === 0 ? 'No run here logged epochs' : runs.every(finite) ? 'No point of this metric yet' : 'No finite point of this metric'} />
     </Suspense>
   )
 }

@@ -2,7 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDown, ArrowUp, ChevronDown, Pin } from 'lucide-react'
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type DragEvent, type KeyboardEvent, type PointerEvent, type ReactNode } from 'react'
 import type { Run } from '@/lib/api/types'
-import { useKeys } from '@/lib/keys'
+import { arrows, useKeys } from '@/lib/keys'
 import type { Sort } from '@/lib/url'
 import { Checkbox } from '@/ui/Controls'
 import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine } from '@/ui/Menu'
@@ -104,7 +104,12 @@ export function RunGrid(p: Props): ReactNode {
     const next = Math.max(0, Math.min(rows.total - 1, i))
     setAt(next)
     virtualizer.scrollToIndex(next)
+    // A drawer beside the table goes along.
+    const run = p.focused === undefined ? undefined : rows.at(next)
+    if (run && run.id !== p.focused) p.onOpen(run)
   }
+  /** From where a key moves on: the row it moved to last, else the one that is open. */
+  const place = () => (at >= 0 || p.focused === undefined ? at : (items.find((i) => rows.at(i.index)?.id === p.focused)?.index ?? -1))
   const toggle = (i: number, extend = false) => {
     const run = rows.at(i)
     if (!run) return
@@ -121,8 +126,8 @@ export function RunGrid(p: Props): ReactNode {
     p.onSelect(next)
   }
   useKeys([
-    { keys: 'j', label: 'Next run', run: () => focusRow(at + 1) },
-    { keys: 'k', label: 'Previous run', run: () => focusRow(at - 1) },
+    { keys: 'j', label: 'Next run', run: () => focusRow(place() + 1) },
+    { keys: 'k', label: 'Previous run', run: () => focusRow(place() - 1) },
     { keys: 'x', label: 'Select run', run: () => toggle(at) },
     { keys: 'Enter', label: 'Open run', run: () => { const run = rows.at(at); if (run) p.onOpen(run) } },
     { keys: 'g g', label: 'First run', run: () => focusRow(0) },
@@ -152,7 +157,7 @@ export function RunGrid(p: Props): ReactNode {
   const rest = virtualizer.getTotalSize() - (items.at(-1)?.end ?? 0)
   const some = selected.size > 0
   return (
-    <div ref={scroller} tabIndex={0} role="region" aria-label={`${p.label}, scrolls`} className="scroller min-h-0 flex-1 overflow-auto" data-grid>
+    <div ref={scroller} tabIndex={0} role="region" aria-label={`${p.label}, scrolls`} className="scroller min-h-0 flex-1 overflow-auto" data-grid onKeyDown={arrows((by) => focusRow(place() + by))}>
       <table className={`tbl sticky even grid-runs ${density === 'usual' ? '' : density}`} aria-label={p.label} aria-rowcount={rows.total + 1} style={{ width: total, minWidth: '100%' }}>
         <colgroup><col style={{ width: checkWidth }} />{order.map((id) => <col key={id} style={{ width: width(id) }} />)}<col /></colgroup>
         <thead>

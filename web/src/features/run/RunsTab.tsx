@@ -26,7 +26,7 @@ import { Groups } from './Groups'
 import { CurveControls, curveSearch, curveView, MetricChart, runColors } from './MetricChart'
 import { RunDrawer } from './RunDrawer'
 import { RunGrid, type Density } from './RunGrid'
-import { exportRuns, firstIds, mostPerPage, refusal, runQueries, useRuns, type RunsQuery } from './source'
+import { exportRuns, firstIds, mostSelected, refusal, runQueries, useRuns, type RunsQuery } from './source'
 import { readView, viewOf, type ViewQuery } from './view'
 import { Views } from './Views'
 import { parseWidths, withWidth } from './widths'
@@ -86,7 +86,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   }
   const compare = () => go(href.compare([...selected].slice(0, 20)))
   const selectAll = async () => {
-    const { ids, total } = await firstIds(query, mostPerPage)
+    const { ids, total } = await firstIds(query, mostSelected)
     select(new Set(ids))
     if (total > ids.length) toast({ kind: 'info', text: `Selected the first ${count(ids.length)} of ${plural(total, 'run')}; a filter makes them fewer` })
   }
@@ -115,13 +115,14 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
             </div>
             {search.chart !== 'off' && (
               grouped ? <div><GroupChart query={query} metric={metric} groups={groups ?? []} view={curveView(search)} height={172} /></div>
-              : <div className="grid sheet:grid-cols-[minmax(0,1fr)_auto] gap-3">
+              : <div className="grid grid-cols-[minmax(0,1fr)] sheet:grid-cols-[minmax(0,1fr)_auto] gap-x-3">
                 <div className="untitled"><MetricChart metric={metric} runs={chart.shown} context={chart.context} colors={chart.colors} view={curveView(search)} height={172} /></div>
                 <div className="flex flex-wrap gap-x-3 sheet:flex-col sheet:flex-nowrap sheet:justify-end pb-2 sheet:pb-6 gap-y-0.5 text-xs text-2 sheet:w-32">{chart.shown.map((r) => <span key={r.id} className="flex items-center gap-1.5 min-w-0"><i className="sw" style={{ background: chart.colors.get(r.id) }} /><span className="clip">{r.name}</span></span>)}</div>
               </div>
             )}
           </div>
         )}
+        {rows.error !== undefined && rows.error !== null && !filterError && !empty && <div className="px-6 pb-2"><ErrorBox error={rows.error} title="Can't read these runs; those of before are shown" onRetry={rows.retry} /></div>}
         {grouped && <GroupLine by={search.group ?? []} onClear={() => set({ group: undefined })} />}
         {search.diff && !grouped && varied && varied.runs > 1 && chosen.length > columns.length && <p className="px-6 pb-2 text-sm text-2" role="status">{plural(chosen.length - columns.length, 'column')} {chosen.length - columns.length === 1 ? 'is' : 'are'} hidden: the same in all {plural(varied.runs, 'run')}. <button type="button" className="link" onClick={() => set({ diff: undefined })}>Show all columns</button></p>}
         <div className={`flex-1 min-h-0 flex flex-col border-t border-border bg-raised ${rows.stale ? 'stale' : ''}`}>
@@ -130,7 +131,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
               : <Empty title="No runs yet" command={`${cli.mlflow()}\nexport MLFLOW_EXPERIMENT_NAME='${e.name.replaceAll("'", "'\\''")}'`}>Point your MLflow code here and the first run appears by itself.</Empty>}</div>
               : grouped ? <Groups query={query} by={search.group ?? []} columns={chosen} main={metric} colors={groupColors} onOpen={(g) => set({ group: undefined, filter: narrowed(search.filter, g.keys) })} />
                 : <RunGrid label={`Runs of ${e.name}`} rows={rows} columns={columns} pinned={pinned} widths={widths} density={density} sort={sort} selected={selected} colors={chart.colors} focused={search.run} best={winner?.id}
-                  bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll()} onOpen={(r) => set({ run: r.id })}
+                  bar={metric && lower !== undefined ? { metric, better: lower ? 'low' : 'high' } : undefined} curves={curves} onSort={(s) => set({ sort: sortText(s) })} onSelect={select} onSelectAll={() => void selectAll().catch((error: unknown) => toast({ kind: 'bad', text: `Not selected: ${error instanceof Error ? error.message : String(error)}` }))} onOpen={(r) => set({ run: r.id })}
                   onWidth={(id, w) => set({ wide: withWidth(search.wide, id, w) })} onMove={move} onPin={(id) => set({ pin: toggled(search.pin, id) })} onHide={(id) => setColumns(chosen.filter((c) => c !== id))}
                   onAggregate={(id, a) => { const c = parseColumn(id); if (c?.kind === 'metric') setColumns([...new Set(chosen.map((x) => (x === id ? `${a ?? 'm'}:${c.key}` : x)))]) }} onGroup={(id) => set({ group: [id] })} onVisible={onVisible} />}
         </div>
@@ -166,7 +167,7 @@ function useExperimentKeys(id: string, first: { metric_keys?: string[]; param_ke
 
 function useSuggestions(keys: Keys): string[] {
   return useMemo(() => [...keys.metrics.flatMap((k) => [`metrics.${quoted(k)}`, `min(metrics.${quoted(k)})`, `max(metrics.${quoted(k)})`]), ...keys.params.map((k) => `params.${quoted(k)}`), ...keys.tags.map((k) => `tags.${quoted(k)}`),
-    'attributes.status', 'attributes.run_name', 'attributes.start_time', 'attributes.end_time', 'and', 'or', 'not', 'in', 'like', 'ilike', 'is null'], [keys])
+    'attributes.status', 'attributes.run_name', 'attributes.start_time', 'attributes.end_time', 'attributes.duration_s', 'and', 'or', 'not', 'in', 'like', 'ilike', 'is null'], [keys])
 }
 
 /** Selected runs, in the order they were chosen, so that they keep their colours; in the address as long as they are few. */

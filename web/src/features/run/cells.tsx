@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react'
 import { Sparkline } from '@/charts/Sparkline'
 import type { Run } from '@/lib/api/types'
-import { decimals, duration, fixed, num, shortId } from '@/lib/format'
+import { decimals, duration, inColumn, num, shortId } from '@/lib/format'
 import { datasetOf, href } from '@/lib/href'
 import { look } from '@/lib/states'
 import { Go } from '@/ui/Go'
@@ -27,8 +27,9 @@ export function columnLook(id: string, runs: readonly Run[], bar?: 'low' | 'high
   const c = parseColumn(id)
   if (c?.kind === 'metric') {
     const values = runs.map((r) => valueOf(r, id)).filter((v): v is number => typeof v === 'number')
-    const base: ColumnLook = { id, num: true, digits: decimals(values) }
     const finite = values.filter(Number.isFinite)
+    // Decimals and bars are those of the usual values: of a run that went astray one more digit is no loss.
+    const base: ColumnLook = { id, num: true, digits: decimals(finite.toSorted((a, b) => Math.abs(a) - Math.abs(b)).slice(0, Math.ceil(finite.length * 0.9))) }
     if (!bar || finite.length < 2) return base
     const low = Math.min(...finite)
     // A run that went astray would make all bars full; the range ends at the ninth tenth.
@@ -53,7 +54,7 @@ export function Cell({ look: l, run: r, curve, color, best }: { look: ColumnLook
   if (c?.kind === 'metric') {
     const v = valueOf(r, l.id)
     if (typeof v !== 'number') return v === null || v === undefined ? null : <span className="text-2" title="not finite">{num(Number(v))}</span>
-    const text = Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-4) ? num(v) : fixed(v, l.digits)
+    const text = inColumn(v, l.digits)
     if (!l.bar || !Number.isFinite(v)) return text
     return <span className="relative block text-right">{text}<i className="absolute left-0 -bottom-0.5 h-0.5 rounded-[1px] opacity-50" style={{ width: `${l.bar(v) * 100}%`, background: 'var(--c1)' }} /></span>
   }

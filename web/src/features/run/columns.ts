@@ -32,7 +32,7 @@ export function quoted(key: string): string {
   return /^\w+$/.test(key) ? key : `\`${key}\``
 }
 
-const sortable: Partial<Record<Attribute, string>> = { name: 'attributes.run_name', started: 'attributes.start_time', took: 'attributes.end_time', status: 'attributes.status', user: 'tags.`mlflow.user`', source: 'tags.`mlflow.source.name`', commit: 'tags.`mlflow.source.git.commit`', id: 'attributes.run_id' }
+const sortable: Partial<Record<Attribute, string>> = { name: 'attributes.run_name', started: 'attributes.start_time', took: 'attributes.duration_s', status: 'attributes.status', user: 'tags.`mlflow.user`', source: 'tags.`mlflow.source.name`', commit: 'tags.`mlflow.source.git.commit`', id: 'attributes.run_id' }
 
 /** The name of a column in the search language, for order and filter; undefined when runs have no order by it. */
 export function reference(id: string): string | undefined {

@@ -15,7 +15,9 @@ export interface RunsQuery {
 }
 
 export const pageSize = 100
-export const mostPerPage = 1000
+const mostPerPage = 1000
+/** More than these are not chosen by hand; a file with named runs holds as many. */
+export const mostSelected = 10_000
 const mostVaried = 500
 /** The server tags so many runs at once, all or none. */
 export const mostTagged = 1000
@@ -36,7 +38,11 @@ const post = <T>(path: string, body: unknown, signal?: AbortSignal) => http.post
 function page(body: Record<string, unknown>, index: number) {
   return queryOptions({
     queryKey: ['runs', 'table', body, index], gcTime: 60_000,
-    queryFn: ({ signal }) => post<RunSearch>('/runs/search', { ...body, page_size: pageSize, offset: index * pageSize, count_total: true }, signal),
+    queryFn: async ({ signal }) => {
+      const begun = performance.now()
+      const answer = await post<RunSearch>('/runs/search', { ...body, page_size: pageSize, offset: index * pageSize, count_total: true }, signal)
+      return { ...answer, took: performance.now() - begun }
+    },
     refetchInterval: (query: { state: { data?: RunSearch | undefined } }) => (query.state.data?.items.some((r) => r.status === 'RUNNING') ? 2_000 : false),
   })
 }
@@ -52,7 +58,7 @@ export interface Rows {
   pending: boolean
   error: unknown
   retry: () => void
-  /** How long the first page took, in milliseconds. */
+  /** How long the server took for the first page, in milliseconds. */
   took: number | undefined
   see: (from: number, to: number) => void
   /** Tells one search from another. */
@@ -61,7 +67,7 @@ export interface Rows {
 
 interface Shown {
   body: string
-  pages: ReadonlyMap<number, RunSearch>
+  pages: ReadonlyMap<number, RunSearch & { took: number }>
   total: number
 }
 
@@ -76,8 +82,6 @@ export function useRuns(query: RunsQuery): Rows {
     return [...out]
   }, [window])
   const answers = useQueries({ queries: wantedPages.map((i) => page(body, i)) })
-  const began = useRef({ name: '', at: 0, took: undefined as number | undefined })
-  if (began.current.name !== name) began.current = { name, at: performance.now(), took: undefined }
   const stamp = answers.map((a) => a.dataUpdatedAt).join()
   const last = useRef<Shown | undefined>(undefined)
   const shown = useMemo<Shown | undefined>(() => {
@@ -91,7 +95,10 @@ export function useRuns(query: RunsQuery): Rows {
   useEffect(() => {
     last.current = shown
   })
-  if (shown?.body === name) began.current.took ??= performance.now() - began.current.at
+  // Of the first time that the question was asked, not of the looks for what changed.
+  const took = useRef<{ body: string; ms: number } | undefined>(undefined)
+  const first = shown?.pages.get(0)
+  if (shown && first && took.current?.body !== shown.body) took.current = { body: shown.body, ms: first.took }
   const see = useCallback((from: number, to: number) => {
     const next = [Math.floor(from / pageSize), Math.floor(to / pageSize)] as const
     setWindow((old) => (old[0] === next[0] && old[1] === next[1] ? old : next))
@@ -103,14 +110,21 @@ export function useRuns(query: RunsQuery): Rows {
     at: (i) => shown?.pages.get(Math.floor(i / pageSize))?.items[i % pageSize],
     stale: shown !== undefined && shown.body !== name, pending: shown === undefined && !failed, error: failed?.error,
     retry: () => { for (const a of answers) if (a.error) void a.refetch() },
-    took: began.current.took,
+    took: took.current?.ms,
   }
 }
 
 /** The ids of the first runs of a search, and how many it has. */
 export async function firstIds(query: RunsQuery, most: number): Promise<{ ids: string[]; total: number }> {
-  const answer: RunSearch = await post('/runs/search', { ...searchBody({ ...query, columns: [] }), page_size: Math.min(mostPerPage, most), count_total: true })
-  return { ids: answer.items.map((r) => r.id), total: answer.total ?? answer.items.length }
+  const body = { ...searchBody({ ...query, columns: [] }), page_size: Math.min(mostPerPage, most) }
+  let answer = await post<RunSearch>('/runs/search', { ...body, count_total: true })
+  const ids = answer.items.map((r) => r.id)
+  const { total } = answer
+  while (answer.next_page_token && ids.length < most) {
+    answer = await post<RunSearch>('/runs/search', { ...body, page_token: answer.next_page_token })
+    ids.push(...answer.items.map((r) => r.id))
+  }
+  return { ids: ids.slice(0, most), total: total ?? ids.length }
 }
 
 export const runQueries = {
@@ -151,15 +165,34 @@ export function groupReference(id: string): string | undefined {
   return c?.kind === 'param' || c?.kind === 'tag' ? reference(id) : undefined
 }
 
-/** What is done to several runs at once. The server takes at most 1,000 at a time, so more go in several calls. */
-async function many(path: string, ids: readonly string[], body: Record<string, unknown> = {}): Promise<void> {
-  for (let i = 0; i < ids.length; i += 1000) await post(path, { run_ids: ids.slice(i, i + 1000), ...body })
+/** The server changes so many runs in one transaction, all or none. */
+const mostEdited = 1000
+
+/**
+ * A change of any number of runs, all or none, and which ones it changed: more than the server takes at once go in several calls, and when
+ * one is refused those before it are taken back.
+ */
+export async function inParts(ids: readonly string[], change: (part: readonly string[]) => Promise<readonly string[]>, back: (part: readonly string[]) => Promise<unknown>): Promise<string[]> {
+  const changed: string[] = []
+  for (let i = 0; i < ids.length; i += mostEdited) {
+    try {
+      changed.push(...await change(ids.slice(i, i + mostEdited)))
+    } catch (error) {
+      for (let k = 0; k < changed.length; k += mostEdited) await back(changed.slice(k, k + mostEdited))
+      throw error
+    }
+  }
+  return changed
 }
 
+const turn = (path: string) => async (ids: readonly string[]) => (await post<{ run_ids: string[] }>(path, { run_ids: ids })).run_ids
+const [remove, restore] = [turn('/runs/delete'), turn('/runs/restore')]
+const place = (experiment: string) => async (ids: readonly string[]) => (await post<{ items: { run_id: string }[] }>('/runs/move', { run_ids: ids, experiment_id: experiment })).items.map((r) => r.run_id)
+
 export const bulk = {
-  remove: (ids: readonly string[]) => many('/runs/delete', ids),
-  restore: (ids: readonly string[]) => many('/runs/restore', ids),
-  move: (ids: readonly string[], experiment: string) => many('/runs/move', ids, { experiment_id: experiment }),
+  remove: (ids: readonly string[]) => inParts(ids, remove, restore),
+  restore: (ids: readonly string[]) => inParts(ids, restore, remove),
+  move: (ids: readonly string[], to: string, from: string) => inParts(ids, place(to), place(from)),
   // One request, so that all are tagged or none.
   tag: (ids: readonly string[], key: string, value: string) => post('/runs/tags', { run_ids: ids, set: { [key]: value } }),
   untag: (ids: readonly string[], key: string) => post('/runs/tags', { run_ids: ids, remove: [key] }),

@@ -76,7 +76,7 @@ function Value({ value }: { value: unknown }): ReactNode {
   return <div className="overflow-x-auto"><JsonView value={value} /></div>
 }
 
-const Text = ({ text }: { text: string }) => <div className="whitespace-pre-wrap break-words max-h-96 overflow-auto">{text === '' ? <span className="text-3">an empty text</span> : text}</div>
+const Text = ({ text }: { text: string }) => <div className="whitespace-pre-wrap break-words max-h-96 overflow-auto" {...(text.length > 500 ? { tabIndex: 0, role: 'region', 'aria-label': 'Text, scrolls' } : {})}>{text === '' ? <span className="text-3">an empty text</span> : text}</div>
 
 function Attributes({ items }: { items: readonly Attribute[] }) {
   return <KeyValues items={items.map((a): [string, ReactNode] => [a.key, typeof a.value === 'object' && a.value !== null ? <JsonView key={a.key} value={a.value} depth={1} /> : <span key={a.key} className="mono">{String(a.value)}</span>])} />

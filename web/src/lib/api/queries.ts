@@ -1,5 +1,5 @@
 // Every read of the server, as query options. The first part of a key is what `live.ts` makes old.
-import { QueryClient, queryOptions, keepPreviousData } from '@tanstack/react-query'
+import { infiniteQueryOptions, keepPreviousData, QueryClient, queryOptions } from '@tanstack/react-query'
 import { ApiError, http, type Query } from './http'
 import { loadHistory } from './histories'
 import type * as t from './types'
@@ -25,6 +25,25 @@ function read<T>(key: readonly unknown[], path: string, query?: Query) {
   return queryOptions({ queryKey: query ? [...key, query] : key, queryFn: ({ signal }) => http.get<T>(api + path, { signal, ...(query ? { query } : {}) }) })
 }
 
+const mostPages = 10
+
+/** A whole list, page by page: ten thousand things, and what is more is found by other means. */
+function readAll<T>(key: readonly unknown[], path: string, query: Query = {}) {
+  return queryOptions({
+    queryKey: [...key, query],
+    queryFn: async ({ signal }) => {
+      const page = (token?: string) => http.get<t.List<T>>(api + path, { signal, query: { ...query, page_size: 1000, page_token: token } })
+      let last = await page()
+      const items = [...last.items]
+      for (let n = 1; n < mostPages && last.next_page_token; n++) {
+        last = await page(last.next_page_token)
+        items.push(...last.items)
+      }
+      return { items }
+    },
+  })
+}
+
 /** JSON has no word for a metric that is not finite; the server writes "NaN" and "Infinity", which are numbers here. */
 export function withNumbers(found: t.RunSearch): t.RunSearch {
   return { ...found, items: found.items.map((r) => (Object.values(r.metrics).some((v) => typeof v === 'string') ? { ...r, metrics: Object.fromEntries(Object.entries(r.metrics).map(([k, v]) => [k, v === null ? null : Number(v)])) } : r)) }
@@ -38,13 +57,15 @@ export const q = {
   recentEvents: () => read<t.List<t.Event>>(['events', 'recent'], '/events', { limit: 40 }),
   jobs: (state?: string) => ({ ...read<t.List<t.Job>>(['jobs'], '/jobs', { state, limit: 200 }), refetchInterval: 5_000 }),
 
-  experiments: () => read<t.List<t.Experiment>>(['experiments', 'list'], '/experiments', { page_size: 200 }),
+  experiments: () => readAll<t.Experiment>(['experiments', 'list'], '/experiments'),
   experiment: (id: string) => read<t.Experiment>(['experiments', id], `/experiments/${seg(id)}`),
   runs: (body: { experiment_ids?: string[]; filter?: string; order_by?: string[]; page_size: number; page_token?: string }) =>
     queryOptions({ queryKey: ['runs', 'search', body], queryFn: ({ signal }) => http.post<t.RunSearch>(`${api}/runs/search`, { body, signal }), placeholderData: keepPreviousData }),
   views: (experiment: string) => read<t.List<t.SavedView>>(['experiments', experiment, 'views'], `/experiments/${seg(experiment)}/views`),
-  loggedModels: (experiment: string) => queryOptions({
-    queryKey: ['experiments', experiment, 'models'], queryFn: ({ signal }) => http.post<t.List<t.LoggedModel>>(`${api}/logged-models/search`, { body: { experiment_ids: [experiment], page_size: 200 }, signal }),
+  /** In the order that the server makes, for there may be as many as runs. */
+  loggedModels: (experiment: string, order: readonly string[] = []) => infiniteQueryOptions({
+    queryKey: ['experiments', experiment, 'models', order], initialPageParam: '', getNextPageParam: (last: t.List<t.LoggedModel>) => last.next_page_token || undefined, placeholderData: keepPreviousData,
+    queryFn: ({ pageParam, signal }) => http.post<t.List<t.LoggedModel>>(`${api}/logged-models/search`, { body: { experiment_ids: [experiment], order_by: order, page_size: 200, ...(pageParam ? { page_token: pageParam } : {}) }, signal }),
   }),
   preview: (content: string, path: string, rows: number) => ({ ...read<t.FilePreview>(['preview', content, path], content.replace(/^\/api\/v1/, ''), { path, rows }), staleTime: 60_000, retry: false }),
   run: (id: string) => read<t.Run>(['runs', id], `/runs/${seg(id)}`),
@@ -68,8 +89,8 @@ export const q = {
   }),
   runFiles: (run: string, path: string) => read<t.List<t.FileInfo>>(['runs', run, 'files', path], `/runs/${seg(run)}/files`, { path }),
 
-  models: () => read<t.List<t.Model>>(['models', 'list'], '/models', { page_size: 200 }),
-  prompts: () => read<t.List<t.Model>>(['models', 'prompts'], '/models', { kind: 'prompt', page_size: 200 }),
+  models: () => readAll<t.Model>(['models', 'list'], '/models'),
+  prompts: () => readAll<t.Model>(['models', 'prompts'], '/models', { kind: 'prompt' }),
   model: (name: string) => read<t.Model>(['models', name], `/models/${seg(name)}`),
   versions: (name: string) => read<t.List<t.Version>>(['models', name, 'versions'], `/models/${seg(name)}/versions`, { page_size: 200 }),
   version: (name: string, version: string) => read<t.Version>(['models', name, 'versions', version], `/models/${seg(name)}/versions/${seg(version)}`),

@@ -92,7 +92,7 @@ function Head({ preview, path }: { preview: string; path: string }) {
   if (head.error) return <ErrorBox error={head.error} title="Can't read the file" onRetry={() => void head.refetch()} />
   if (!head.data) return <Skeleton rows={6} />
   const v = head.data
-  if (v.kind === 'binary') return <p className="text-2">{bytes(v.size)}. {v.note} Download it to open it.</p>
+  if (v.kind === 'binary') return <p className="text-2">{bytes(v.size)}. {v.note && !v.note.endsWith('.') ? `${v.note}.` : v.note} Download it to open it.</p>
   if (v.kind === 'table') return <TableView table={{ columns: v.columns ?? [], rows: v.rows ?? [] }} label={path} note={<RowNote v={v} more={rows < allRows ? () => setRows(allRows) : undefined} />} />
   if (!v.text) return <p className="text-3">This file is empty.</p>
   return <>{/\.html?$/i.test(path) && <p className="text-3 text-sm pb-2">HTML is shown as text: what runs upload is never run here.</p>}<pre className="log">{v.text}</pre>{v.truncated && <p className="text-3 text-sm pt-2">The first {bytes(v.text.length)} of {bytes(v.size)}.</p>}</>
