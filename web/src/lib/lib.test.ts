@@ -118,6 +118,7 @@ describe('links of the MLflow client', () => {
   it.each([
     ['#/experiments/1/runs/8c5f', '/runs/8c5f'], ['#/experiments/1', '/experiments/1'], ['#/experiments', '/experiments'], ['#/models/bike%20x/versions/3', '/models/bike%20x?version=3'],
     ['#/models/bike', '/models/bike'], ['#/models', '/models'], ['#/experiments/1/runs/8c5f?tab=x', '/runs/8c5f'], ['#/gateway', undefined], ['#main', undefined], ['', undefined], ['#/models/%', '/models/%25'],
+    ['#/compare-runs?runs=[%22a1%22,%22b2%22]&experiments=[%220%22]', '/compare?runs=a1,b2'], ['#/compare-runs?runs=["a1"]', '/compare?runs=a1'], ['#/compare-runs?runs=[', undefined], ['#/compare-runs', undefined],
   ])('%s opens %s', (hash, page) => expect(mlflowPage(hash)).toBe(page))
 })
 

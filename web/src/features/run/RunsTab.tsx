@@ -65,7 +65,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
   const usual = useMemo(() => usualColumns(keys, metric, sample ?? [], better), [keys, metric, sample, better])
   const chosen = search.cols ?? withCurve(usual, metric)
   const asked = useMemo(() => (search.diff ? [...new Set(chosen.flatMap((id) => comparable(id) ?? []))].sort() : []), [chosen, search.diff])
-  const varied = useQuery(runQueries.varied(query, asked)).data
+  const { data: varied, isLoading: looking } = useQuery(runQueries.varied(query, asked))
   const columns = useMemo(() => (search.diff && varied && varied.runs > 1 ? differing(chosen, varied.columns) : [...chosen]).filter((id) => parseColumn(id) !== undefined && id !== 'name'), [chosen, search.diff, varied])
   const pinned = useMemo(() => new Set(search.pin ?? []), [search.pin])
   const density: Density = search.rows ?? 'usual'
@@ -124,6 +124,7 @@ export function RunsTab({ experiment: e, search, set }: Props): ReactNode {
         )}
         {rows.error !== undefined && rows.error !== null && !filterError && !empty && <div className="px-6 pb-2"><ErrorBox error={rows.error} title="Can't read these runs; those of before are shown" onRetry={rows.retry} /></div>}
         {grouped && <GroupLine by={search.group ?? []} onClear={() => set({ group: undefined })} />}
+        {search.diff && !grouped && looking && <p className="px-6 pb-2 text-sm text-2" role="status">Looking for the columns that differ</p>}
         {search.diff && !grouped && varied && varied.runs > 1 && chosen.length > columns.length && <p className="px-6 pb-2 text-sm text-2" role="status">{plural(chosen.length - columns.length, 'column')} {chosen.length - columns.length === 1 ? 'is' : 'are'} hidden: the same in all {plural(varied.runs, 'run')}. <button type="button" className="link" onClick={() => set({ diff: undefined })}>Show all columns</button></p>}
         <div className={`flex-1 min-h-0 flex flex-col border-t border-border bg-raised ${rows.stale ? 'stale' : ''}`}>
           {rows.pending ? <Skeleton rows={10} /> : rows.error && !filterError && empty ? <div className="p-3.5"><ErrorBox error={rows.error} title="Can't read the runs" onRetry={rows.retry} /></div>
