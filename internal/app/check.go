@@ -203,7 +203,7 @@ func checkBlobs(ctx context.Context, cfg machine) Check {
 	}
 	defer func() { // nobody names it: end the hold of the upload, then remove it
 		if t, err := store.Hold(digest); err == nil {
-			store.Settle(digest, t)
+			store.Release(digest, t)
 			_, _, _ = store.Reap(ctx, digest)
 		}
 	}()

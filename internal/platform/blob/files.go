@@ -121,6 +121,7 @@ func (f *Files) hold(tx *db.Tx, d Digest) error {
 	t, err := f.store.Hold(d)
 	if err == nil {
 		tx.AfterCommit(func() { f.store.Settle(d, t) })
+		tx.AfterRollback(func() { f.store.Release(d, t) })
 	}
 	return err
 }

@@ -85,9 +85,7 @@ func (l *Local) Hold(d Digest) (Ticket, error) {
 	t := l.holds.add(d, false)
 	_, name := place(d)
 	if _, err := l.root.Stat(name); err != nil {
-		l.holds.mu.Lock()
-		defer l.holds.mu.Unlock()
-		l.holds.end(d, t)
+		l.Release(d, t)
 		return 0, fail("blob.hold", err)
 	}
 	return t, nil
@@ -108,6 +106,13 @@ func (l *Local) Settle(d Digest, t Ticket) {
 	if oldest != 0 && oldest < t {
 		h.end(d, oldest)
 	}
+}
+
+// Release implements Store.
+func (l *Local) Release(d Digest, t Ticket) {
+	l.holds.mu.Lock()
+	defer l.holds.mu.Unlock()
+	l.holds.end(d, t)
 }
 
 // Reaping implements Store.

@@ -44,6 +44,8 @@ type Store interface {
 	Hold(d Digest) (Ticket, error)
 	// Settle ends a hold and that of one upload of the same contents before it: they have their name now.
 	Settle(d Digest, t Ticket)
+	// Release ends a hold of contents that got no name.
+	Release(d Digest, t Ticket)
 	// Reaping is called before a reaper looks for names, and done when it is through.
 	Reaping() (done func())
 	// Reap removes contents that no name refers to, unless they are held; it gives the bytes that became free.

@@ -104,6 +104,23 @@ func TestUploadInFlightKeepsItsContents(t *testing.T) {
 		if _, err := f.Delete(t.Context(), "run/1", ""); err != nil {
 			t.Fatal(err)
 		}
+		// A name that was not committed, of contents that have another, holds nothing.
+		refused := errors.New("refused")
+		if _, _, err := f.Store().Put(t.Context(), strings.NewReader("in flight")); err != nil {
+			t.Fatal(err)
+		}
+		if err := link("run/2"); err != nil {
+			t.Fatal(err)
+		}
+		err = d.Write(t.Context(), func(tx *db.Tx) error {
+			return errors.Join(f.Link(tx, "run/3", blob.File{Path: "x", Size: n, Digest: digest}), refused)
+		})
+		if !errors.Is(err, refused) {
+			t.Fatal(err)
+		}
+		if _, err := f.Delete(t.Context(), "run/2", ""); err != nil {
+			t.Fatal(err)
+		}
 		thaw := l.Freeze()
 		if s, err := f.Sweep(t.Context(), false); err != nil || s.Removed != 0 || s.Waiting != 1 {
 			t.Fatalf("frozen: %+v %v", s, err)

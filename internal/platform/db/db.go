@@ -167,6 +167,7 @@ type Tx struct {
 	query func(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	row   func(ctx context.Context, query string, args ...any) *sql.Row
 	after []func()
+	undo  []func()
 }
 
 // Engine says which engine this is.
@@ -195,6 +196,16 @@ func (t *Tx) QueryRow(query string, args ...any) *sql.Row {
 
 // AfterCommit runs fn once the transaction is durable and before Write returns. It is dropped when the transaction is not committed.
 func (t *Tx) AfterCommit(fn func()) { t.after = append(t.after, fn) }
+
+// AfterRollback runs fn once the transaction is known not to be committed; the function of the Write may run again after that. Where nobody
+// knows what became of a COMMIT neither this nor AfterCommit is called.
+func (t *Tx) AfterRollback(fn func()) { t.undo = append(t.undo, fn) }
+
+func callAll(fns []func()) {
+	for _, f := range fns {
+		f()
+	}
+}
 
 // Write runs fn in a transaction and returns when it is durable. fn may run more than once. A Write inside fn is an error.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {

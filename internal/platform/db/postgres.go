@@ -84,9 +84,7 @@ func (d *DB) writePostgres(ctx context.Context, fn func(tx *Tx) error) error {
 		var after []func()
 		after, err = d.tryPostgres(ctx, fn)
 		if err == nil {
-			for _, f := range after {
-				f()
-			}
+			callAll(after)
 			return nil
 		}
 		if !retryable(err) {
@@ -115,6 +113,12 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(tx *Tx) error) (after []fu
 		return nil, lateOr(ctx, wrap("db.begin", err))
 	}
 	tx := &Tx{ctx: ctx, db: d, exec: stx.ExecContext, query: stx.QueryContext, row: stx.QueryRowContext}
+	doubt := false
+	defer func() {
+		if err != nil && !doubt {
+			callAll(tx.undo)
+		}
+	}()
 	if err := safely(fn, tx); err != nil {
 		if rb := stx.Rollback(); rb != nil && errs.Is(err, errs.Internal) {
 			err = gone("db.write", lateOr(ctx, err)) // a transaction that cannot even be rolled back has lost its connection
@@ -132,6 +136,7 @@ func (d *DB) tryPostgres(ctx context.Context, fn func(tx *Tx) error) (after []fu
 	defer limit.Stop()
 	if err := stx.Commit(); err != nil {
 		if !refused(err) {
+			doubt = true
 			d.doubts.arise()
 			return nil, gone("db.commit", unsure{err})
 		}

@@ -147,15 +147,17 @@ func (w *writer) run(batch []*call) {
 		}
 	}
 	for _, c := range batch {
-		switch {
-		case c.early:
+		if c.early {
 			continue
-		case err != nil && c.err == nil:
+		}
+		if c.err == nil && err != nil {
 			c.err = wrap("db.write", err)
-		case err == nil && c.err == nil:
-			for _, f := range c.tx.after {
-				f()
-			}
+		}
+		switch {
+		case c.err == nil:
+			callAll(c.tx.after)
+		case c.tx != nil: // it was reached
+			callAll(c.tx.undo)
 		}
 		close(c.done)
 	}
@@ -165,9 +167,7 @@ func (w *writer) run(batch []*call) {
 func answerEarly(batch []*call) {
 	for _, c := range batch {
 		if c.err == nil {
-			for _, f := range c.tx.after {
-				f()
-			}
+			callAll(c.tx.after)
 			c.early = true
 			close(c.done)
 		}
