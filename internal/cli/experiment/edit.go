@@ -12,7 +12,7 @@ import (
 func edit(f *cmdutil.Factory) *cobra.Command {
 	texts := map[string]*string{} // by flag
 	cmd := &cobra.Command{
-		Use: "edit <id>", Short: "Change the name, description, hypothesis or success criteria of an experiment", Args: cmdutil.Args("<id>"),
+		Use: "edit <name or id>", Short: "Change the name, description, hypothesis or success criteria of an experiment", Args: cmdutil.Args("<name or id>"),
 		Example: `  modelyard experiment edit 3 --hypothesis "deeper trees lower the error" --criteria "val_mae below 40 on trips v41"`,
 	}
 	fl := cmd.Flags()
@@ -32,7 +32,11 @@ func edit(f *cmdutil.Factory) *cobra.Command {
 		if len(body) == 0 {
 			return cmdutil.Usage("nothing to change: give --name, --description, --hypothesis or --criteria")
 		}
-		o, err := f.Send(cmd.Context(), http.MethodPatch, client.P(root, args[0]), body)
+		id, err := f.ExperimentID(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		o, err := f.Send(cmd.Context(), http.MethodPatch, client.P(root, id), body)
 		if err != nil {
 			return err
 		}
@@ -51,11 +55,15 @@ func field(flag string) string {
 func conclude(f *cmdutil.Factory) *cobra.Command {
 	var summary string
 	cmd := &cobra.Command{
-		Use: "conclude <id> <supported|refuted|inconclusive|open>", Short: "Say how the hypothesis came out; open takes the verdict back",
-		Args:    cmdutil.Args("<id>", "<supported|refuted|inconclusive|open>"),
+		Use: "conclude <name or id> <supported|refuted|inconclusive|open>", Short: "Say how the hypothesis came out; open takes the verdict back",
+		Args:    cmdutil.Args("<name or id>", "<supported|refuted|inconclusive|open>"),
 		Example: `  modelyard experiment conclude 3 refuted --summary "no gain beyond depth 8; training takes twice as long"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.Send(cmd.Context(), http.MethodPatch, client.P(root, args[0]), map[string]any{"verdict": map[string]string{"outcome": args[1], "summary": summary}})
+			id, err := f.ExperimentID(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			o, err := f.Send(cmd.Context(), http.MethodPatch, client.P(root, id), map[string]any{"verdict": map[string]string{"outcome": args[1], "summary": summary}})
 			if err != nil {
 				return err
 			}

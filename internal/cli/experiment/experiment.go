@@ -17,9 +17,13 @@ const root = "api/v1/experiments"
 func New(f *cmdutil.Factory) *cobra.Command {
 	cmd := &cobra.Command{Use: "experiment", Short: "Experiments: groups of runs", Aliases: []string{"experiments", "exp"}}
 	cmd.AddCommand(list(f), create(f), &cobra.Command{
-		Use: "get <id>", Short: "Show one experiment", Args: cmdutil.Args("<id>"),
+		Use: "get <name or id>", Short: "Show one experiment", Args: cmdutil.Args("<name or id>"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.Fetch(cmd.Context(), client.P(root, args[0]), nil)
+			id, err := f.ExperimentID(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			o, err := f.Fetch(cmd.Context(), client.P(root, id), nil)
 			if err != nil {
 				return err
 			}
@@ -28,8 +32,8 @@ func New(f *cmdutil.Factory) *cobra.Command {
 				cmdutil.Pair{Key: "criteria", Value: o.Str("success_criteria")}, cmdutil.Pair{Key: "verdict", Value: verdict(o)}, cmdutil.Pair{Key: "tags", Value: o.Str("tags")})
 		},
 	}, edit(f), conclude(f), merge(f),
-		change(f, "delete", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
-		change(f, "restore", "Bring an experiment back from the trash", "restored"))
+		change(f, "delete", "<name or id>", "Move an experiment with its runs to the trash", "moved to the trash; modelyard experiment restore brings it back"),
+		change(f, "restore", "<id>", "Bring an experiment back from the trash", "restored"))
 	return cmd
 }
 
@@ -64,15 +68,21 @@ func create(f *cmdutil.Factory) *cobra.Command {
 	return cmd
 }
 
-// change is delete or restore.
-func change(f *cmdutil.Factory, verb, short, done string) *cobra.Command {
+// change is delete, or restore, which takes ids alone: names of what was deleted may be in use again.
+func change(f *cmdutil.Factory, verb, arg, short, done string) *cobra.Command {
 	return &cobra.Command{
-		Use: verb + " <id>", Short: short, Args: cmdutil.Args("<id>"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := f.Send(cmd.Context(), http.MethodPost, client.P(root, args[0], verb), nil); err != nil {
+		Use: verb + " " + arg, Short: short, Args: cmdutil.Args(arg),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			id := args[0]
+			if verb == "delete" {
+				if id, err = f.ExperimentID(cmd.Context(), id); err != nil {
+					return err
+				}
+			}
+			if _, err := f.Send(cmd.Context(), http.MethodPost, client.P(root, id, verb), nil); err != nil {
 				return err
 			}
-			f.Progress("experiment %s %s", args[0], done)
+			f.Progress("experiment %s %s", id, done)
 			return nil
 		},
 	}

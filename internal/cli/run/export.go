@@ -29,7 +29,7 @@ A text that a spreadsheet would take for a formula has an apostrophe before it.`
     --column attributes.run_name --column metrics.mae --column "min(metrics.loss)" --out runs.csv`,
 	}
 	fl := cmd.Flags()
-	fl.StringArrayVar(&experiments, "experiment", nil, "name or id of an experiment; repeat for more (default: all)")
+	fl.StringArrayVar(&experiments, "experiment", nil, experimentHelp)
 	fl.StringVar(&filter, "filter", "", "condition in MLflow's filter language")
 	fl.StringArrayVar(&order, "order", nil, "sort key, such as \"metrics.mae ASC\"; repeat for more (default: newest first)")
 	fl.StringVar(&view, "view", "active", "which runs: active, deleted or all")
@@ -48,12 +48,9 @@ A text that a spreadsheet would take for a formula has an apostrophe before it.`
 		if f.Structured() {
 			return cmdutil.Usage("an export is CSV: leave --output out, or use modelyard run list")
 		}
-		ids := make([]string, len(experiments))
-		for i, name := range experiments {
-			var err error
-			if ids[i], err = f.ExperimentID(cmd.Context(), name); err != nil {
-				return err
-			}
+		ids, err := experimentIDs(cmd.Context(), f, experiments)
+		if err != nil {
+			return err
 		}
 		return download(cmd.Context(), f, out, map[string]any{"experiment_ids": ids, "filter": filter, "order_by": nonNil(order), "view": view, "run_ids": nonNil(runs), "columns": nonNil(columns)})
 	}

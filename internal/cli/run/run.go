@@ -25,6 +25,18 @@ func New(f *cmdutil.Factory) *cobra.Command {
 	return cmd
 }
 
+const experimentHelp = "name or id of an experiment; repeat for more (default: all)"
+
+func experimentIDs(ctx context.Context, f *cmdutil.Factory, names []string) (ids []string, err error) {
+	ids = make([]string, len(names))
+	for i, name := range names {
+		if ids[i], err = f.ExperimentID(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
 func list(f *cmdutil.Factory) *cobra.Command {
 	var experiments, order, metrics []string
 	var filter string
@@ -34,7 +46,7 @@ func list(f *cmdutil.Factory) *cobra.Command {
 		Example: `  modelyard run list --filter "metrics.mae < 50 and params.model = 'lightgbm'" --order "metrics.mae ASC" --metric mae`,
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&experiments, "experiment", nil, "experiment ids (default: all)")
+	fl.StringArrayVar(&experiments, "experiment", nil, experimentHelp)
 	fl.StringVar(&filter, "filter", "", "condition in MLflow's filter language")
 	fl.StringSliceVar(&order, "order", nil, "sort keys, such as \"metrics.mae ASC\"")
 	fl.StringSliceVar(&metrics, "metric", nil, "metrics to show as columns")
@@ -43,7 +55,11 @@ func list(f *cmdutil.Factory) *cobra.Command {
 		if limit < 1 || limit > 50000 {
 			return cmdutil.Usage("--limit is %d: expected 1 to 50000", limit)
 		}
-		o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root+"/search", map[string]any{"experiment_ids": nonNil(experiments), "filter": filter, "order_by": nonNil(order), "page_size": limit})
+		ids, err := experimentIDs(cmd.Context(), f, experiments)
+		if err != nil {
+			return err
+		}
+		o, err := f.Send(cmd.Context(), http.MethodPost, "/"+root+"/search", map[string]any{"experiment_ids": ids, "filter": filter, "order_by": nonNil(order), "page_size": limit})
 		if err != nil {
 			return err
 		}
