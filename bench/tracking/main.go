@@ -86,11 +86,13 @@ func run(ctx context.Context, o options) (err error) {
 		return (&bench{o: o, r: r, name: name, runs: o.runs, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, url) }}).all(ctx, filepath.Join(dir, name))
 	}
 	if o.only == "huge" {
-		for _, store := range []struct{ name, url string }{{"Modelyard SQLite", ""}, {"Modelyard PostgreSQL", o.postgres}} {
+		type store struct{ name, url string }
+		stores := []store{{"Modelyard SQLite", ""}}
+		if o.postgres != "" {
+			stores = append(stores, store{"Modelyard PostgreSQL", o.postgres})
+		}
+		for _, store := range stores {
 			b := &bench{o: o, r: r, name: store.name, runs: 1_000_000, begin: func(data string) (*server, error) { return startOurs(ctx, o.bin, data, store.url) }}
-			if store.name == "Modelyard PostgreSQL" && store.url == "" {
-				break
-			}
 			if err := b.hugeStore(ctx, filepath.Join(dir, store.name), store.url); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package trace
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/modelyard/modelyard/internal/platform/errs"
 	"github.com/modelyard/modelyard/internal/platform/filter"
@@ -153,8 +154,8 @@ func parseOrder(items []string) ([]filter.Order, error) {
 	for _, o := range orders {
 		switch {
 		case o.Ref.Entity != ofTrace:
-			if strings.ContainsAny(o.Ref.Key, "\"'\\?") {
-				return nil, errs.Invalidf("trace.order", "traces do not sort by a key with quotes, a backslash or a question mark, such as %.60q", o.Ref.Key)
+			if strings.ContainsAny(o.Ref.Key, "\"'\\?") || strings.ContainsFunc(o.Ref.Key, unicode.IsControl) { // it becomes a part of the SQL
+				return nil, errs.Invalidf("trace.order", "traces do not sort by a key with quotes, a backslash, a question mark or a control character, such as %.60q", o.Ref.Key)
 			}
 		case slices.Contains([]string{"prompt", "text", "client_request_id", "session_id"}, o.Ref.Key):
 			return nil, errs.Invalidf("trace.order", "traces sort by timestamp_ms, execution_time_ms, end_time_ms, status, request_id, name, run_id, experiment_id, tag.<key> or metadata.<key>, not by %s", o.Ref.Key)

@@ -299,7 +299,7 @@ func TestSearch(t *testing.T) {
 		if err != nil || next == "" {
 			t.Fatal(err)
 		}
-		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.`x'`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"metadata.`a?`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"feedback.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
+		for _, q := range []Query{{ExperimentIDs: []string{"2"}, Limit: 2, PageToken: next}, {ExperimentIDs: []string{"1"}, PageToken: "x"}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"text"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.`x'`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"metadata.`a?`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"tag.`a\x00b`"}}, {ExperimentIDs: []string{"1"}, OrderBy: []string{"feedback.x"}}, {ExperimentIDs: make([]string, MaxExperiments+1)}} {
 			if _, _, err := s.Search(ctx, q); !errs.Is(err, errs.Invalid) {
 				t.Errorf("%+v: %v", q, err)
 			}
